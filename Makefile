@@ -1,0 +1,142 @@
+# make                both programs, in build/release
+# make deps           install the Debian packages that building and testing need
+# make demo           the whole story on a private containerd, about a minute
+# make check          every test; MODE=asan, MODE=amnesia and MODE=crash included
+# make unit           the unit tests alone (no root needed)
+# make host           the tests on this machine's kernel (root)
+# make containerd     the tests through a private containerd (root)
+# make sweep          kill at every crash point, recover, look (root)
+# make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
+# make bench          our numbers and the Go shim's, in turn, as a table
+# make lint           layers, lengths, headers, manual pages, cppcheck
+# make install        DESTDIR= PREFIX=/usr/local; the shim, uruncctl, pages, units
+# make uninstall      the way back: removes what install put there
+# make clean          remove build/
+# make help           this text
+#
+# MODE=release (default), debug, asan, crash, amnesia or cov: each has its own
+# folder in build/. CC=clang works. Nothing is listed twice: a .c file is built
+# because it is there, and objects say themselves which headers they read (-MMD).
+
+MODE    ?= release
+PREFIX  ?= /usr/local
+CC      ?= cc
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
+B       := build/$(MODE)$(if $(filter clang%,$(CC)),-clang)
+
+HARDEN       := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+MODE_release := -O2 $(HARDEN)
+MODE_debug   := -O0
+MODE_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_crash   := -O1 -DURUNC_CRASH_POINTS -DURUNC_TEST_PLACES
+MODE_amnesia := -O1 -DURUNC_AMNESIA
+MODE_cov     := -O0 --coverage
+MFLAGS       := $(or $(MODE_$(MODE)),$(error MODE=$(MODE): no such mode))
+
+PKGS     := sqlite3 libprotobuf-c libevent_core json-c libmnl libnghttp2
+CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DURUNC_VERSION='"$(VERSION)"' \
+            $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CFLAGS   += -std=gnu11 -g $(MFLAGS) -ffunction-sections -fdata-sections \
+            -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wswitch-enum -Wimplicit-fallthrough -Wvla -Wpointer-arith \
+            -Wwrite-strings -Werror
+LDFLAGS  += -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro -Wl,-z,noexecstack
+LDFLAGS  += $(if $(filter release,$(MODE)),-pie)
+LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+PROTO := $(wildcard proto/api/*.proto)
+LIB   := $(filter-out journal/tool/%,$(wildcard journal/*.c journal/*/*.c)) \
+         $(wildcard proto/*/*.c supervisor/*/*.c)
+TLIB  := $(wildcard test/lib/*.c)
+UNIT  := $(patsubst %.c,$(B)/%,$(wildcard test/unit/*/test_*.c))
+SIM   := $(patsubst %.c,$(B)/%,$(wildcard test/sim/test_*.c))
+HOST  := $(patsubst %.c,$(B)/%,$(wildcard test/host/test_*.c))
+TOOLS := $(patsubst test/tool/%.c,$(B)/%,$(wildcard test/tool/*.c))
+
+pb    := $(PROTO:%.proto=$(B)/%.pb-c.o)
+objs   = $(patsubst %.c,$(B)/%.o,$(1))
+SHIM  := $(B)/containerd-shim-urunc-v2
+CTL   := $(B)/uruncctl
+BINS  := $(SHIM) $(CTL)
+
+.PHONY: all deps check demo unit sim host containerd sweep fuzz bench lint install uninstall \
+	clean help tests tools torture
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BINS)
+
+$(B)/liburunc.a: $(call objs,$(LIB)) $(pb)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(SHIM): $(call objs,$(wildcard cmd/shim/*.c)) $(B)/liburunc.a
+$(CTL): $(call objs,$(wildcard cmd/uruncctl/*.c)) $(B)/liburunc.a
+$(BINS):
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+$(TOOLS): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# Generated headers come first, once; after that the .d files know better.
+$(B)/%.o: %.c | $(pb:.o=.h)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+$(B)/%.pb-c.o: $(B)/%.pb-c.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c $< -o $@
+$(B)/%.pb-c.c $(B)/%.pb-c.h &: %.proto
+	@mkdir -p $(@D)
+	protoc-c -I. --c_out=$(B) $<
+
+tests: $(UNIT) $(SIM) $(HOST)
+tools: $(TOOLS)
+
+deps:
+	dist/install-deps
+
+unit: $(UNIT) $(SIM)
+	test/run $^
+host: all $(HOST) tools
+	test/run $(HOST)
+containerd: all tools
+	test/run test/containerd/test_*
+sweep:
+	$(MAKE) MODE=crash all tools
+	test/run test/sweep/test_*
+fuzz:
+	test/fuzz/run $(or $(FUZZ_SECONDS),5)
+lint:
+	test/lint/all
+
+check: deps
+	test/check
+demo: deps
+	$(MAKE) all tools
+	test/demo
+bench: deps
+	$(MAKE) all tools
+	test/bench
+torture: deps
+	test/torture
+
+install: all
+	install -D -m755 -t $(DESTDIR)$(PREFIX)/bin $(BINS)
+	for s in 5 7 8; do \
+		install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man$$s man/*.$$s || exit 1; done
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system dist/*.service dist/*.timer
+	sed -i 's|@BINDIR@|$(PREFIX)/bin|' $(patsubst dist/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%, \
+		$(wildcard dist/*.service))
+uninstall:
+	rm -f $(patsubst $(B)/%,$(DESTDIR)$(PREFIX)/bin/%,$(BINS))
+	for p in man/*.[578]; do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p#man/}; done
+	rm -f $(patsubst dist/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%, \
+		$(wildcard dist/*.service dist/*.timer))
+
+clean:
+	rm -rf build
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

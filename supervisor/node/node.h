@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_NODE_NODE_H
+#define URUNC_NODE_NODE_H
+
+/*
+ * node.h - everything the supervisor may ask of, or do to, the machine.
+ *
+ * This is the seam. Above it (life, step, engine) no code calls the system; below it
+ * is Linux (node_linux.h), or a simulated machine (test/sim). One call makes at most
+ * one effect, so that no crash point hides inside.
+ *
+ * Nothing here blocks for longer than one quick system call. What may block (runtime
+ * CLIs, mount, unmount, removing a tree, fsync, asking containerd) is a child: see
+ * spawn(). A child is born held at a gate, a pipe: it acts only after spawn_go(), and
+ * if we die before that it reads end of file and exits. So its pid can be journalled
+ * before it does anything.
+ *
+ * A node is an object; there are no statics. It keeps one table: its children, with
+ * their pidfd, gate and captured output, by pid. Ownership: strings and arrays
+ * returned through char ** or struct ** are the caller's to free(). Paths are
+ * absolute. Times: _ms is CLOCK_BOOTTIME milliseconds, _ns is wall clock nanoseconds.
+ *
+ * Errors: negative errno with *err filled; the named ones are for the caller to
+ * handle. "1 / 0" means yes / no.
+ */
+
+#include "journal/base/err.h"
+#include "journal/journal.h" /* struct ident */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct node;
+
+/* What stands under a path, without following a final symlink. */
+struct path_ident {
+	uint64_t dev, ino;
+	uint32_t mode; /* with the file type */
+	int64_t size;
+};
+
+/* One line of mountinfo. */
+struct mount_info {
+	int64_t id, parent;
+	uint32_t major, minor;
+	char *root, *target, *type, *source;
+	char *options, *super; /* the mount's and the superblock's, with commas */
+	bool shared;
+};
+struct mount_list {
+	struct mount_info *at;
+	size_t n;
+};
+void mount_list_clear(struct mount_list *list);
+
+/* One process, as a scan sees it. dev/ino are 0 where /proc would not say. */
+struct proc_info {
+	struct ident ident;
+	pid_t ppid, sid;
+	char state;    /* R S D Z T ... */
+	char comm[32];
+	uint64_t cwd_dev, cwd_ino;
+	uint64_t root_dev, root_ino;
+	uint64_t mntns, netns, pidns;
+};
+
+/* What a child does. EXEC runs argv; the others run a function of ours, in a child. */
+enum job {
+	JOB_NONE_,
+	JOB_EXEC,        /* argv, envp, cwd                                        */
+	JOB_CALL,        /* call(arg): for the server that `start` forks            */
+	JOB_MOUNT,       /* args: {"type","source","target","options":[],"root"}:
+	                    mounts at root joined with target, below root only (no
+	                    symlink followed out of it), option words as mount(8)'s */
+	JOB_UNMOUNT,     /* args: {"target","id"}: only if the top mount there has that
+	                    mount id; exit EBUSY: try again; ENOENT, EINVAL, ESTALE:
+	                    it is not there any more                                */
+	JOB_REMOVE_TREE, /* args: {"path","dev","ino"}: never across a mount, never
+	                    following a symlink; exit EXDEV: something is mounted     */
+	JOB_SYNC,        /* args: {"path"}: fsync the file and its folder              */
+	JOB_ASK,         /* args: {"address","ns","id"}: does containerd know this task?
+	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
+	JOB_N
+};
+
+#define SPAWN_NULL    (-1) /* /dev/null                                            */
+#define SPAWN_CAPTURE (-2) /* kept, the first 64 KiB; spawn_output() after the end  */
+
+struct spawn {
+	enum job job;
+	const char *const *argv; /* EXEC; argv[0] is the path                    */
+	const char *const *envp; /* EXEC; NULL: ours without NOTIFY_SOCKET       */
+	const char *cwd;         /* NULL: /                                      */
+	const char *args;        /* JSON, for our own jobs                       */
+	int (*call)(void *arg);  /* CALL; its value is the exit code             */
+	void *call_arg;
+	int in, out, err;        /* descriptors (lent), SPAWN_NULL, SPAWN_CAPTURE */
+	bool die_with_us;        /* PR_SET_PDEATHSIG SIGKILL, parent checked      */
+};
+
+/*
+ * A job of ours ends with exit code 0 or an errno value (1..254), and the sentence
+ * in its captured output. An EXEC that can't be executed exits 127 with "not found"
+ * (126: other reasons) and the sentence in the output, if captured.
+ */
+
+/* A cgroup folder. */
+struct cgroup_info {
+	struct path_ident path;
+	bool populated; /* some process in it or below                        */
+	int procs;      /* in it, not below                                   */
+};
+
+struct node {
+	/* -- this machine and this instant -- */
+	int64_t (*now_ms)(struct node *n);
+	int64_t (*wall_ns)(struct node *n);
+	uint64_t (*random)(struct node *n);
+	/* "<boot id> <pid namespace inode> <mount namespace inode>"; lent, constant. Pids
+	 * of a row mean something only if the first two words are ours, mounts only
+	 * if the first and third are. */
+	const char *(*epoch)(struct node *n);
+
+	/* -- processes -- */
+	int (*self)(struct node *n, struct ident *ret, struct err *err);
+	/* 1 it lives (a zombie does not), 0 gone or another process, < 0 */
+	int (*alive)(struct node *n, const struct ident *who, struct err *err);
+	/* 1 and *ret, or 0: no such process */
+	int (*look)(struct node *n, pid_t pid, struct proc_info *ret, struct err *err);
+	/* Every process, with everything filled. *ret is the caller's to free(). */
+	int (*scan)(struct node *n, struct proc_info **ret, size_t *count, struct err *err);
+	/* The text of /proc/PID/cgroup, see cgroup_paths.h. -ESRCH. */
+	int (*cgroups_of)(struct node *n, const struct ident *who, char **ret, struct err *err);
+	/* By pidfd, after the identity was checked. -ESRCH: gone, or not that one. */
+	int (*signal)(struct node *n, const struct ident *who, int sig, struct err *err);
+
+	/* -- children -- */
+	int (*spawn)(struct node *n, const struct spawn *what, struct ident *ret, struct err *err);
+	int (*spawn_go)(struct node *n, const struct ident *child, struct err *err);
+	/* A descriptor that becomes readable when the process ends; the node's, valid
+	 * until reap() or forget(). Works for any process, child or not. -ESRCH. */
+	int (*watch)(struct node *n, const struct ident *who, struct err *err);
+	/* 1 ended (*status as of wait(2); -1 where only its parent could know), 0 runs */
+	int (*reap)(struct node *n, const struct ident *who, int *status, struct err *err);
+	/* What an ended child wrote (NUL-terminated); "" if nothing or unknown. Also
+	 * drops it from the table. */
+	int (*spawn_output)(struct node *n, const struct ident *child, char **ret, struct err *err);
+	/* Close the watch without reaping. */
+	void (*forget)(struct node *n, const struct ident *who);
+
+	/* -- files; identity before removal, no symlink followed at the end -- */
+	int (*path)(struct node *n, const char *path, struct path_ident *ret, struct err *err); /* 1/0 */
+	/* -EFBIG over max; -ENOENT */
+	int (*read_file)(struct node *n, const char *path, size_t max, char **ret, size_t *len,
+			 struct err *err);
+	/* Replace atomically (temporary name, rename); no fsync. */
+	int (*write_file)(struct node *n, const char *path, const char *data, size_t len,
+			  uint32_t mode, struct err *err);
+	int (*make_dir)(struct node *n, const char *path, uint32_t mode, struct err *err); /* 1 made, 0 was there */
+	/* 1 removed, 0 was not there; -ESTALE another identity; -ENOTEMPTY, -EBUSY.
+	 * For cgroups too. */
+	int (*remove_dir)(struct node *n, const char *path, const struct path_ident *who,
+			  struct err *err);
+	int (*remove_file)(struct node *n, const char *path, const struct path_ident *who,
+			   struct err *err);
+	/* Names, without . and .., sorted, as a NULL-terminated array in one allocation. */
+	int (*list_dir)(struct node *n, const char *path, char ***ret, struct err *err);
+
+	/* -- mounts -- */
+	int (*mounts)(struct node *n, struct mount_list *ret, struct err *err);
+
+	/* -- cgroups; @path is the folder in its hierarchy's mount -- */
+	int (*cgroup)(struct node *n, const char *path, struct cgroup_info *ret, struct err *err); /* 1/0 */
+	/* Pids in it (not below); *ret is the caller's to free(). */
+	int (*cgroup_pids)(struct node *n, const char *path, struct ident **ret, size_t *count,
+			   struct err *err);
+	/* Write one control file ("cgroup.kill", "freezer.state"); -ENOENT: no such file. */
+	int (*cgroup_write)(struct node *n, const char *path, const char *file, const char *text,
+			    struct err *err);
+
+	/* -- sockets -- */
+	/* Bind and listen (0600 in a 0700 folder made if missing). *ret: a descriptor, the
+	 * caller's. -EADDRINUSE: something is under that name. */
+	int (*listen)(struct node *n, const char *path, int *ret, struct err *err);
+	/* 1: somebody answers a connect within 100 ms; 0: a dead name or none. */
+	int (*answers)(struct node *n, const char *path, struct err *err);
+	/* How many connections this listening socket has, by sock_diag or /proc/net/unix. */
+	int (*peers)(struct node *n, const char *path, struct err *err);
+};
+
+/* Two epochs speak of the same pids / of the same mounts. Pure. */
+bool epoch_same_pids(const char *a, const char *b);
+bool epoch_same_mounts(const char *a, const char *b);
+bool epoch_same_boot(const char *a, const char *b);
+
+#endif
