@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_BUNDLE_CONFIG_H
+#define URUNC_BUNDLE_CONFIG_H
+
+/*
+ * config.h - the supervisor's own settings, from one TOML file.
+ *
+ * /etc/urunc/supervisor.toml; a missing file means the defaults. URUNC_CONFIG in the
+ * environment names another file: for tests, and every verb says so. Unknown keys
+ * are refused by name (a misspelt policy must not be silently off).
+ */
+
+#include "journal/base/err.h"
+
+#include <stdbool.h>
+
+#define CONFIG_FILE "/etc/urunc/supervisor.toml"
+
+enum choice_policy { CHOICE_BEST_EFFORT, CHOICE_REQUIRED };
+
+struct config {
+	char *file;    /* where it was read from; "" : defaults, no file           */
+	bool by_env;   /* the file was named by URUNC_CONFIG                        */
+	char *journal; /* journal = "/var/lib/urunc/journal"                        */
+	char *run;     /* run = "/run/urunc"                                        */
+	char *runtime; /* runtime = "": the first found of urunc, runc, crun in PATH */
+	enum choice_policy rootfs_choice; /* rootfs_choice = "best-effort"          */
+	int history_days;                 /* history_days = 14                      */
+	int history_count;                /* history_count = 1000                   */
+	int runtime_timeout_s;            /* runtime_timeout_s = 120: one CLI call   */
+	int idle_exit_s;                  /* idle_exit_s = 60: a shim without a task */
+	bool debug;                       /* debug = false                          */
+};
+
+/* @file: a path, or NULL for the environment's or the default one. -EINVAL with
+ * file, line and what is wrong. The caller clears. */
+int config_load(struct config *ret, const char *file, struct err *err);
+void config_clear(struct config *config);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_ENGINE_DOCTOR_H
+#define URUNC_ENGINE_DOCTOR_H
+
+/*
+ * doctor.h - the journal against the node, reading only.
+ *
+ * Every row is verified on the host, and the host is searched for things that carry
+ * our names and are in no row. Nothing is changed, no lock is taken.
+ */
+
+#include "supervisor/engine/engine.h"
+
+/* One finding. Codes are stable: "UR001 dead-owner" ... see uruncctl(8). */
+struct finding {
+	const char *code;      /* "UR001"                        */
+	const char *name;      /* "dead-owner"                   */
+	struct task_key key;   /* all empty: the node            */
+	int64_t step;          /* 0: none                        */
+	char text[ERR_TEXT_MAX]; /* what is wrong, with identities */
+	char fix[256];         /* the next command to type       */
+};
+
+/* each() returns nonzero to stop. Return: the number of findings; < 0 can't look. */
+int doctor(struct engine *e, const struct journal_place *place,
+	   void (*each)(void *arg, const struct finding *finding), void *arg, struct err *err);
+
+/* One step's row on the host now: an enum step_fact (for uruncctl show). */
+int doctor_step(struct engine *e, struct journal *j, const struct task_row *task,
+		const struct step_row *row, struct err *err);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_ENGINE_PLAN_H
+#define URUNC_ENGINE_PLAN_H
+
+/*
+ * plan.h - plans as data: which steps, wanting what. Pure: no I/O.
+ *
+ * A plan is computed from the task's row and its request, and can be printed
+ * (uruncctl recover --dry-run, uruncctl show). The steps are in order; undo is the
+ * same list backwards.
+ *
+ *   serve    socket, address, server
+ *   create   bundle, mount (one for each rootfs mount), cgroup, state, init, rootfs-choice
+ *   start    start
+ *   kill     signal
+ *
+ * The request is what Create asked, as JSON (all members optional):
+ *
+ *   { "stdin","stdout","stderr": text, "terminal": bool,
+ *     "rootfs": [ { "type","source","target","options": [text] } ],
+ *     "options": { "binary_name","root": text, "no_pivot_root","no_new_keyring",
+ *                  "systemd_cgroup": bool, "io_uid","io_gid": number, ... },
+ *     "cgroups_path": text,            from the spec
+ *     "pid_namespace": "private" | "shared",
+ *     "rootfs_choice": "best-effort" | "required",
+ *     "unikernel": { "type","monitor","monitor_path","binary", ... }  absent: none }
+ */
+
+#include "journal/journal.h"
+#include "supervisor/life/life.h"
+
+#include <json-c/json.h>
+#include <stddef.h>
+
+#define PLAN_STEPS_MAX 160 /* steps of one plan; containerd's own limit of layers is 127 */
+
+/* A plan: the wants are owned by it. */
+struct plan_list {
+	struct planned at[PLAN_STEPS_MAX];
+	size_t n;
+};
+void plan_clear(struct plan_list *list);
+
+/**
+ * plan_make() - the steps of an applying plan
+ * @args:	KILL: { "signal": n, "all": bool }; SERVE: { "socket", "address", ... };
+ *		else NULL
+ *
+ * Return: 0; -EINVAL a request that no plan can be made of, with what is wrong and
+ * where; -ENOTSUP it asks for something that is refused by name; -E2BIG.
+ */
+int plan_make(struct plan_list *ret, enum plan plan, const struct task_row *task,
+	      json_object *request, json_object *args, struct err *err);
+
+#endif
