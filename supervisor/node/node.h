@@ -168,6 +168,12 @@ struct node {
 	/* Names, without . and .., sorted, as a NULL-terminated array in one allocation. */
 	int (*list_dir)(struct node *n, const char *path, char ***ret, struct err *err);
 
+	/* -- locks: fcntl, held by this process until its death or unlock(); @path and its
+	 * folder are made. 1 held, also if it was held by us already; 0 another process
+	 * holds it. unlock() removes the file as well. -- */
+	int (*lock)(struct node *n, const char *path, struct err *err);
+	int (*unlock)(struct node *n, const char *path, struct err *err);
+
 	/* -- mounts -- */
 	int (*mounts)(struct node *n, struct mount_list *ret, struct err *err);
 
