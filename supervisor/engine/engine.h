@@ -48,6 +48,11 @@ struct run_options {
 	int stdio[3];    /* see step_env; -1: none   */
 	bool recovering; /* see step_env             */
 	bool forgotten;  /* see step_env             */
+	bool shared;     /* see step_env             */
+	/* EV_RECOVER never, the serve plan always; see step_env */
+	int *ret_listen_fd;
+	int (*serve)(void *);
+	void *serve_arg;
 	/* EV_KILL */
 	uint32_t signal;
 	bool all;

@@ -94,6 +94,11 @@ struct step_env {
 	                    in a serving shim; lent                                  */
 	bool recovering; /* we are not the process that made these effects          */
 	bool forgotten;  /* containerd does not know the task: its bundle goes too   */
+	bool shared;     /* the shim serves other tasks too: it and its socket stay  */
+	/* Only where a serve plan is applied (`start`); NULL elsewhere. */
+	int *ret_listen_fd;   /* gets the listening socket, the caller's to close */
+	int (*serve)(void *); /* the server's life, in the forked child; its exit code */
+	void *serve_arg;
 };
 
 typedef int step_fn(struct step *step, struct step_env *env, const struct wake *wake,
