@@ -81,6 +81,8 @@ struct step {
 	int64_t seq;                 /* its row */
 	const struct step_ops *ops;
 	const struct task_row *task; /* lent */
+	const char *epoch;           /* of its intent, see node->epoch(); lent. While it is
+	                                applied: now's                                 */
 	json_object *want;           /* lent, read only */
 	json_object *have;           /* lent; change it, then step_save() */
 };
