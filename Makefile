@@ -33,7 +33,7 @@ MODE_amnesia := -O1 -DURUNC_AMNESIA
 MODE_cov     := -O0 --coverage
 MFLAGS       := $(or $(MODE_$(MODE)),$(error MODE=$(MODE): no such mode))
 
-PKGS     := sqlite3 libprotobuf-c libevent_core json-c libmnl libnghttp2
+PKGS     := sqlite3 libprotobuf-c libevent_core json-c libmnl libnghttp2 libmd
 CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DURUNC_VERSION='"$(VERSION)"' \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += -std=gnu11 -g $(MFLAGS) -ffunction-sections -fdata-sections \
