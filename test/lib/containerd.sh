@@ -1,0 +1,151 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# containerd.sh - a private containerd, inside a private node (node.sh).
+#
+#	containerd_start [NAME]		NAME: another one beside the first
+#	containerd_stop [SIGNAL]	the one started last, or named by containerd_use
+#	containerd_use NAME
+#	image_load			test/box:1 for the namespace NS
+#
+# Set: CTR_ADDRESS, CTR_ROOT, CTR_PID, NS, JOURNAL, and SHIM_RUNTIME, the name to
+# give to ctr. SUBJECT=runc tests Debian's own shim instead of ours: to see what
+# these tests say about it.
+
+MODE=${MODE:-release}
+BUILD=$TOP/build/$MODE
+PEERS=$TOP/build/peers
+SUBJECT=${SUBJECT:-urunc}
+NS=${NS:-t1}
+CTR_NAMESPACES=$NS
+SHIM_RUNTIME=io.containerd.$SUBJECT.v2
+JOURNAL=$T/journal
+export PATH="$BUILD:$PEERS/bin:$PATH" URUNC_CONFIG="$T/urunc.toml"
+
+# What our programs read, instead of /etc/urunc. $1: more lines.
+urunc_config()
+{
+	cat >"$URUNC_CONFIG" <<-END
+		journal = "$JOURNAL"
+		run = "$T/run"
+		runtime = "${RUNTIME:-runc}"
+		${1:-}
+	END
+}
+
+ctr()
+{
+	timeout -k 5 "${CTR_TIMEOUT:-60}" ctr --address "$CTR_ADDRESS" --namespace "$NS" "$@"
+}
+
+containerd_use()
+{
+	CTR_NAME=$1
+	CTR_ROOT=$T/$1
+	CTR_ADDRESS=$CTR_ROOT/c.sock
+	CTR_PID=$(cat "$CTR_ROOT/pid" 2>/dev/null)
+}
+
+containerd_config()
+{
+	cat >"$CTR_ROOT/config.toml" <<-END
+		version = 2
+		root = "$CTR_ROOT/root"
+		state = "$CTR_ROOT/state"
+		disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.aufs",
+			"io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+			"io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp",
+			"io.containerd.internal.v1.tracing"]
+		[grpc]
+		  address = "$CTR_ADDRESS"
+		[ttrpc]
+		  address = "$CTR_ADDRESS.ttrpc"
+	END
+}
+
+containerd_start()
+{
+	containerd_use "${1:-${CTR_NAME:-c}}"
+	mkdir -p "$CTR_ROOT"
+	[ -e "$URUNC_CONFIG" ] || urunc_config
+	[ -e "$CTR_ROOT/config.toml" ] || containerd_config
+	command containerd -c "$CTR_ROOT/config.toml" >>"$CTR_ROOT/log" 2>&1 </dev/null &
+	CTR_PID=$!
+	echo "$CTR_PID" >"$CTR_ROOT/pid"
+	until_true 20 ctr version && return
+	echo "# containerd does not come up:"
+	tail -n 5 "$CTR_ROOT/log" | sed 's/^/# /'
+	return 1
+}
+
+containerd_stop()
+{
+	kill -"${1:-TERM}" "$CTR_PID" 2>/dev/null
+	wait "$CTR_PID" 2>/dev/null
+	return 0
+}
+
+image_load()
+{
+	ctr image import --snapshotter overlayfs "$PEERS/image.tar" >/dev/null
+}
+
+# run ID [ctr options...] -- command...: a container of the test image
+run()
+{
+	id=$1
+	shift
+	opts=
+	while [ "$1" != -- ]; do
+		opts="$opts $1"
+		shift
+	done
+	shift
+	# shellcheck disable=SC2086 # options are words
+	ctr run --runtime "$SHIM_RUNTIME" $opts test/box:1 "$id" "$@"
+}
+
+# The state that containerd reports for a task: RUNNING, STOPPED, ... or nothing.
+task_state()
+{
+	ctr task ls | awk -v id="$1" '$1 == id { print $3 }'
+}
+
+task_is()
+{
+	[ "$(task_state "$1")" = "$2" ]
+}
+
+# Take one container down, as an operator would; what is gone already is no error.
+task_clean()
+{
+	ctr task kill -s KILL "$1" 2>/dev/null
+	until_true 5 task_gone_or_stopped "$1"
+	ctr task rm -f "$1" 2>/dev/null
+	ctr container rm "$1" 2>/dev/null
+	return 0
+}
+
+task_gone_or_stopped()
+{
+	case $(task_state "$1") in '' | STOPPED) return 0 ;; esac
+	return 1
+}
+
+# The pid of the shim that serves ID: its command line says so.
+shim_pid()
+{
+	for p in /proc/[0-9]*; do
+		if tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q -- "shim-.* -id $1 "; then
+			echo "${p#/proc/}"
+			return
+		fi
+	done
+	return 1
+}
+
+containerd_needs()
+{
+	"$TOP/test/peers" || skip_all "containerd and runc can't be fetched"
+	[ "$SUBJECT" != urunc ] || [ -x "$BUILD/containerd-shim-urunc-v2" ] ||
+		skip_all "build/$MODE/containerd-shim-urunc-v2 is not built"
+}
