@@ -84,6 +84,13 @@ struct client *client_close(struct client *c);
  */
 int client_connect(const char *path, int timeout_ms, struct err *err);
 
+/* An instant @timeout_ms from now, CLOCK_MONOTONIC milliseconds. */
+int64_t client_deadline(int timeout_ms);
+
+/* Wait until @fd is ready for @events (poll(2)'s) or failed, and return 0; or until
+ * the instant: -ETIMEDOUT. */
+int client_wait(int fd, short events, int64_t deadline, struct err *err);
+
 /**
  * client_ask() - connect, call, wait for the answer, disconnect
  * @ret:	the answer, of type @req->out; free with protobuf_c_message_free_unpacked
@@ -102,8 +109,8 @@ int client_ask(const char *path, const struct client_request *req, ProtobufCMess
 int client_encode(const struct client_request *req, uint32_t id, uint8_t **ret, size_t *len,
 		  struct err *err);
 
-/* The payload of a response. As client_ask(). */
-int client_decode(const struct client_request *req, const uint8_t *data, size_t len,
+/* The payload of a response, the answer being of type @out. As client_ask(). */
+int client_decode(const ProtobufCMessageDescriptor *out, const uint8_t *data, size_t len,
 		  ProtobufCMessage **ret, int *ret_code, struct err *err);
 
 #endif

@@ -32,7 +32,7 @@ void frame_decode(struct frame *ret, const uint8_t head[FRAME_HEAD]);
 
 /*
  * A reader makes frames out of bytes that come in pieces. An idle one holds no
- * memory, and it never holds more than twice the bytes it was given of a frame: a
+ * memory, and a busy one at most 1 KiB or twice what it was given of a frame: a
  * length that was only announced costs nothing.
  */
 struct frame_reader {

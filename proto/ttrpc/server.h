@@ -95,7 +95,7 @@ int server_listen(struct server *s, int fd, struct err *err);
  * server_adopt() - serve a socket that is connected already
  * @fd:	now the server's, also on failure
  *
- * Return: 0; -EPERM the peer is not us; -ENOMEM.
+ * Return: 0; -EPERM the peer is not us; -ESHUTDOWN after server_stop(); -ENOMEM.
  */
 int server_adopt(struct server *s, int fd, struct err *err);
 

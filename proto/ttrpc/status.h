@@ -74,4 +74,8 @@ const char *status_name(int code);
  */
 void status_text(int code, const char *text, char *ret, size_t size);
 
+/* Put '?' for every byte that is no UTF-8. A Go peer refuses a whole response for one
+ * such byte, and texts have them: from paths, from runtimes, from having been cut. */
+void status_clean(char *text);
+
 #endif
