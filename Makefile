@@ -33,7 +33,7 @@ MODE_amnesia := -O1 -DURUNC_AMNESIA
 MODE_cov     := -O0 --coverage
 MFLAGS       := $(or $(MODE_$(MODE)),$(error MODE=$(MODE): no such mode))
 
-PKGS     := sqlite3 libprotobuf-c libevent_core json-c libmnl libnghttp2 libmd
+PKGS     := sqlite3 libmd libprotobuf-c libevent_core json-c libmnl libnghttp2 libmd
 CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DURUNC_VERSION='"$(VERSION)"' \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += -std=gnu11 -g $(MFLAGS) -ffunction-sections -fdata-sections \
@@ -66,7 +66,7 @@ BINS  := $(SHIM) $(CTL)
 
 all: $(BINS)
 
-$(B)/liburunc.a: $(call objs,$(LIB)) $(pb)
+$(B)/liburunc.a: $(call objs,$(LIB)) $(pb) $(B)/journal/image.o
 	@rm -f $@
 	$(AR) rcs $@ $^
 $(SHIM): $(call objs,$(wildcard cmd/shim/*.c)) $(B)/liburunc.a
@@ -88,6 +88,16 @@ $(B)/%.pb-c.o: $(B)/%.pb-c.c
 $(B)/%.pb-c.c $(B)/%.pb-c.h &: %.proto
 	@mkdir -p $(@D)
 	protoc-c -I. --c_out=$(B) $<
+
+# An empty journal, made once, here; a new task's file is a copy of it.
+$(B)/journal/tool/mkimage: $(B)/journal/tool/mkimage.o $(B)/journal/schema.o
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(B)/journal/image.c: $(B)/journal/tool/mkimage
+	@rm -f $(B)/journal/image.db
+	$< $(B)/journal/image.db >$@
+	@rm -f $(B)/journal/image.db
+$(B)/journal/image.o: $(B)/journal/image.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 tests: $(UNIT) $(SIM) $(HOST)
 tools: $(TOOLS)

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_BASE_FILE_H
+#define URUNC_BASE_FILE_H
+
+/*
+ * file.h - small files and folders, whole or not at all.
+ *
+ * Every call is local file I/O and waits for nothing but the disk; only file_sync()
+ * and file_sync_dirs() wait for it to be durable. None is safe against a rival who
+ * may write in the folder: use them below folders that are ours alone.
+ */
+
+#include "journal/base/err.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/**
+ * file_read() - a whole file into memory
+ * @max:	the most that is accepted, in bytes
+ * @ret:	NUL-terminated; the caller's to free()
+ * @len:	without the NUL; may be NULL
+ *
+ * Return: 0; -ENOENT; -EFBIG over @max; -EISDIR.
+ */
+int file_read(const char *path, size_t max, char **ret, size_t *len, struct err *err);
+
+/* Replace or make @path: readers see the old or the new text. Written beside it as
+ * ".<name>.new", then renamed. One writer at a time. Not durable: see file_sync(). */
+int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
+
+/* As file_replace(), with the content of @from (any size). -ENOENT: no @from. */
+int file_copy(const char *from, const char *path, mode_t mode, struct err *err);
+
+/* Make the folder and what is missing above it, all with @mode. There is fine. */
+int file_mkdirs(const char *path, mode_t mode, struct err *err);
+
+/* As file_mkdirs(), for the folder that @path is to be made in. */
+int file_mkparents(const char *path, mode_t mode, struct err *err);
+
+/* Remove it; not there is fine. */
+int file_unlink(const char *path, struct err *err);
+
+/* Flush the file and its name (its folder) to the disk. Blocks. */
+int file_sync(const char *path, struct err *err);
+
+/* Flush the folder of @path, and @levels - 1 folders above that. Blocks. */
+int file_sync_dirs(const char *path, int levels, struct err *err);
+
+#endif
