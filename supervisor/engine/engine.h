@@ -26,10 +26,17 @@
 #include "supervisor/life/life.h"
 #include "supervisor/step/step.h"
 
+struct plan_list;
+typedef int plan_fn(struct plan_list *ret, enum plan plan, const struct task_row *task,
+		    json_object *request, json_object *args, struct err *err);
+
 /* What all runs of a process share. Lent to them. */
 struct engine {
 	struct node *node;
 	const struct config *config;
+	/* NULL: the real ones, step_kinds and plan_make(). Tests bring their own. */
+	const struct step_ops *const *kinds;
+	plan_fn *make;
 };
 
 enum run_state {
@@ -38,7 +45,8 @@ enum run_state {
 	RUN_DONE,    /* the plan was carried out                                 */
 	RUN_UNDONE,  /* it failed and all of it was taken back; run_error() why   */
 	RUN_FAILED,  /* start, kill: it failed, the task stays; run_error() why   */
-	RUN_STUCK,   /* something could not be taken back; run_error() what       */
+	RUN_STUCK,   /* something could not be taken back; run_error() what. The code is
+	                that of the first failure                              */
 };
 
 struct run;
@@ -49,7 +57,7 @@ struct run_options {
 	bool recovering; /* see step_env             */
 	bool forgotten;  /* see step_env             */
 	bool shared;     /* see step_env             */
-	/* EV_RECOVER never, the serve plan always; see step_env */
+	/* The serve plan's; see step_env */
 	int *ret_listen_fd;
 	int (*serve)(void *);
 	void *serve_arg;
@@ -75,16 +83,34 @@ struct run_options {
 int run_open(struct run **ret, struct engine *e, struct journal *j, enum life_event ev,
 	     const struct run_options *options, struct err *err);
 
+/* The same for the serve plan, which no event but `start` begins: the task is NEW, and
+ * stays NEW when it is done. @args: JSON, see plan.h. */
+int run_serve(struct run **ret, struct engine *e, struct journal *j, const char *args,
+	      const struct run_options *options, struct err *err);
+
 /* Reopen the newest run that is not closed. 1: there is one; 0: none. Wake it with
  * WAKE_RESUME. */
 int run_resume(struct run **ret, struct engine *e, struct journal *j,
 	       const struct run_options *options, struct err *err);
 
-/* Go on as far as possible. *next is filled when RUN_WAITING is returned. @wake for
- * a child: run_wake_child() is easier. */
+/**
+ * run_wake() - go on as far as possible
+ * @wake:	why; .child is filled here, a caller leaves it NULL
+ * @next:	filled when RUN_WAITING is returned: the first of them that happens is
+ *		the next wake. at_ms already knows the step's deadline.
+ *
+ * Never blocks. After any other answer than RUN_WAITING the run is over: the same
+ * answer is given again and nothing happens. A run that was fenced (-ESTALE in
+ * run_error()) ends RUN_STUCK with no further step called.
+ *
+ * A journal that can't be written: an apply is not begun; what is being undone is
+ * undone all the same, then RUN_STUCK with words that say it is not recorded.
+ */
 enum run_state run_wake(struct run *run, const struct wake *wake, struct wait *next);
 
-/* The child in wait.child_seq, to watch it. */
+/* The child in wait.child_seq, to watch and reap it: node->watch(), and when that is
+ * readable node->reap(), then run_wake() with WAKE_CHILD and the status. -ENOENT: the
+ * run waits for none. */
 int run_child(struct run *run, struct ident *ret);
 
 /* Close the cursor. Rows stay. NULL is fine; returns NULL. */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/engine/engine.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#define TICK_MS 100
+
+/* What the run waits for, as poll(2) wants it. */
+struct watched {
+	struct ident child; /* pid 0: none */
+	struct pollfd fds[2];
+};
+
+/* A child that ended before we looked, or whose end nobody can watch: ask at once, and
+ * again at every tick. */
+static void watch(struct watched *w, struct run *run, struct node *node,
+		  const struct wait *next)
+{
+	*w = (struct watched){ .fds = { { .fd = -1, .events = POLLIN },
+					{ .fd = next->fd, .events = POLLIN } } };
+	if (!next->child_seq || run_child(run, &w->child) < 0)
+		return;
+	w->fds[0].fd = node->watch(node, &w->child, NULL);
+	if (w->fds[0].fd < 0)
+		w->fds[0].fd = -1;
+}
+
+static int timeout_ms(struct node *node, const struct wait *next, int64_t deadline_ms,
+		      const struct watched *w)
+{
+	int64_t now = node->now_ms(node);
+	int64_t ms = TICK_MS;
+
+	if (w->child.pid && w->fds[0].fd < 0)
+		return 1;
+	if (next->at_ms && next->at_ms - now < ms)
+		ms = next->at_ms - now;
+	if (deadline_ms && deadline_ms - now < ms)
+		ms = deadline_ms - now;
+	return ms < 0 ? 0 : (int)ms;
+}
+
+/* 1: *wake says what happened. 0: nothing yet. */
+static int happened(struct watched *w, struct node *node, const struct wait *next,
+		    struct wake *wake)
+{
+	int status = -1, r;
+
+	*wake = (struct wake){ .status = -1 };
+	if (w->child.pid && (w->fds[0].fd < 0 || w->fds[0].revents)) {
+		r = node->reap(node, &w->child, &status, NULL);
+		if (r < 0 && node->alive(node, &w->child, NULL) == 0)
+			r = 1; /* somebody else's, and gone: nobody knows how */
+		if (r == 1) {
+			wake->why = WAKE_CHILD;
+			wake->status = status;
+			return 1;
+		}
+	}
+	if (next->fd >= 0 && w->fds[1].revents) {
+		wake->why = WAKE_READY;
+		return 1;
+	}
+	if (next->at_ms && node->now_ms(node) >= next->at_ms) {
+		wake->why = WAKE_TIMER;
+		return 1;
+	}
+	return 0;
+}
+
+/* Wait for one of them. 1: *wake; 0: stopped. */
+static int wait_for(struct run *run, struct node *node, const struct wait *next,
+		    int64_t deadline_ms, int (*tick)(void *arg), void *arg,
+		    struct wake *wake)
+{
+	struct watched w;
+	int found = 0;
+
+	watch(&w, run, node, next);
+	while (!found) {
+		if ((deadline_ms && node->now_ms(node) >= deadline_ms) || (tick && tick(arg)))
+			break;
+		if (poll(w.fds, 2, timeout_ms(node, next, deadline_ms, &w)) < 0 && errno != EINTR)
+			break;
+		found = happened(&w, node, next, wake);
+	}
+	if (!found && w.child.pid)
+		node->forget(node, &w.child);
+	return found;
+}
+
+enum run_state drive(struct run *run, struct node *node, int64_t deadline_ms,
+		     int (*tick)(void *arg), void *arg)
+{
+	struct wake wake = { .why = WAKE_BEGIN };
+	struct wait next = { .fd = -1 };
+	enum run_state s = run_wake(run, &wake, &next);
+
+	while (s == RUN_WAITING &&
+	       wait_for(run, node, &next, deadline_ms, tick, arg, &wake))
+		s = run_wake(run, &wake, &next);
+	if (s != RUN_WAITING && tick)
+		(void)tick(arg);
+	return s;
+}
