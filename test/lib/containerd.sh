@@ -115,6 +115,23 @@ task_is()
 	[ "$(task_state "$1")" = "$2" ]
 }
 
+# Delete a task, print its exit status. ctr tells it in a warning only.
+task_rm()
+{
+	out=$(ctr task rm "$@" 2>&1) || { echo "failed: $out"; return 1; }
+	out=$(printf '%s\n' "$out" | sed -n 's/.*exit with non-zero exit code \([0-9]*\).*/\1/p')
+	echo "${out:-0}"
+}
+
+# running COMMAND LINE: some process has it
+running()
+{
+	for p in /proc/[0-9]*; do
+		[ "$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null)" != "$1 " ] || return 0
+	done
+	return 1
+}
+
 # Take one container down, as an operator would; what is gone already is no error.
 task_clean()
 {
