@@ -110,6 +110,7 @@ struct step_ops {
 	const char *kind; /* on disk: never renamed, never reused */
 	enum step_effect effect; /* DURABLE: outlives a boot, its intent is synced */
 	int apply_ms, undo_ms;   /* then its child is killed, and WAKE_DEADLINE */
+	bool runtime;            /* it calls the OCI runtime: see step_limit_ms() */
 	/* Before the intent: an enum step_fact. FOREIGN needs *err filled with the words
 	 * for the caller (-EEXIST is what he gets). May fill step->have. NULL: absent. */
 	int (*probe)(struct step *step, struct step_env *env, struct err *err);
@@ -122,6 +123,10 @@ struct step_ops {
 /* The table of kinds, ended by a NULL; and one of them by its on-disk name, or NULL. */
 extern const struct step_ops *const step_kinds[];
 const struct step_ops *step_kind(const char *kind);
+
+/* How long one apply, or undo, may take, in ms: the larger of the kind's own limit
+ * and, if it calls the OCI runtime, what the config gives to one call of it. */
+int64_t step_limit_ms(const struct step_ops *ops, const struct config *config, bool undo);
 
 /* ---- for the kinds ----------------------------------------------------------- */
 
@@ -156,6 +161,14 @@ void step_note(struct step *step, struct step_env *env, const char *fmt, ...)
 /* Try again in @ms: fills @next and returns STEP_WAIT. */
 int step_again(struct step_env *env, int ms, struct wait *next);
 
+/* It had to be killed because it took too long: -ETIMEDOUT and the sentence. */
+int step_late(const struct step *step, const char *what, struct err *err);
+
+/* End a process and wait until it is gone: wake after wake until STEP_DONE. The
+ * caller has checked that the pid is of this boot and pid namespace. */
+int step_kill(struct step_env *env, const struct ident *who, struct wait *next,
+	      struct err *err);
+
 /* Strict reads from want or have: the default if the member is absent. Never NULL
  * for json_text() unless @or_else is. */
 const char *json_text(json_object *o, const char *name, const char *or_else);
@@ -168,6 +181,7 @@ json_object *json_list(json_object *o, const char *name); /* NULL: none */
 void json_put_text(json_object *o, const char *name, const char *value);
 void json_put_int(json_object *o, const char *name, int64_t value);
 void json_put_uint(json_object *o, const char *name, uint64_t value);
+void json_put(json_object *o, const char *name, json_object *value); /* consumed */
 
 /* Identities as JSON: {"pid","start"} and {"dev","ino","mode"} members of @o. */
 void json_put_ident(json_object *o, const char *name, const struct ident *who);

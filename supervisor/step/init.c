@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * init.c - the OCI runtime's create, and the process that it leaves behind.
+ *
+ * want: { "runtime", "root", "id", "bundle", "systemd", "no_pivot", "no_new_keyring",
+ *         "console": path of a console socket }
+ * have: { "log_from": bytes of log.json before, "init": identity, "cgroups": text }
+ *
+ *   1 remove an init.pid of an earlier try; note the size of log.json    (committed)
+ *   2 run create; its child, the container's init, outlives it
+ *   3 read init.pid, look the process up, commit its identity and cgroups
+ *
+ * The runtime dies: init reads end of file and goes, or is in the runtime's state, or
+ * in the predicted cgroups, which the cgroup step empties. No or a wrong init.pid after
+ * success: a failure like any other. Undo: kill init and wait, ask the runtime to
+ * delete what is left; if it can't, the steps before this one remove it by hand.
+ */
+#include "supervisor/oci/cli.h"
+
+#include "journal/base/cleanup.h"
+#include "journal/base/crash.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define PREFIX "OCI runtime create failed"
+#define PID_MAX 32 /* bytes of a pid file */
+
+extern const struct step_ops step_init;
+
+/* ---- make it ----------------------------------------------------------------- */
+
+static int remove_old_pid(struct node *node, const char *path, struct err *err)
+{
+	struct path_ident what;
+	int rc = node->path(node, path, &what, err);
+
+	if (rc > 0)
+		rc = node->remove_file(node, path, &what, err);
+	return rc < 0 ? rc : 0;
+}
+
+static void create_args(struct oci_args *args, struct step *step, const char *log,
+			const char *pid_file)
+{
+	bool urunc = runtime_kind_of(json_text(step->want, "runtime", "")) == RUNTIME_URUNC;
+	const char *console = json_text(step->want, "console", "");
+
+	oci_args_begin(args, step->want, log);
+	oci_arg(args, "create");
+	oci_arg(args, "--bundle");
+	oci_arg(args, json_text(step->want, "bundle", ""));
+	oci_arg(args, "--pid-file");
+	oci_arg(args, pid_file);
+	if (console[0]) {
+		oci_arg(args, "--console-socket");
+		oci_arg(args, console);
+	}
+	/* urunc refuses words that it does not know, also for what it hands to runc. */
+	if (json_true(step->want, "no_pivot") && !urunc)
+		oci_arg(args, "--no-pivot");
+	if (json_true(step->want, "no_new_keyring") && !urunc)
+		oci_arg(args, "--no-new-keyring");
+	oci_arg(args, json_text(step->want, "id", ""));
+}
+
+static int call_create(struct step *step, struct step_env *env, struct wait *next,
+		       struct err *err)
+{
+	auto_free char *log = oci_bundle_path(step->want, "log.json");
+	auto_free char *pid_file = oci_bundle_path(step->want, "init.pid");
+	struct oci_args args = { .n = 0 };
+	struct spawn spawn = {
+		.job = JOB_EXEC,
+		.cwd = json_text(step->want, "bundle", ""),
+		.in = env->stdio[0],
+		.out = env->stdio[1],
+		.err = env->stdio[2],
+		.die_with_us = true,
+	};
+	int rc;
+
+	if (!log || !pid_file)
+		return err_set(err, ENOMEM, PREFIX);
+	rc = remove_old_pid(env->node, pid_file, err);
+	if (rc < 0)
+		return rc;
+	json_put_int(step->have, "log_from", oci_log_size(env->node, log));
+	rc = step_save(step, env, err);
+	if (rc < 0)
+		return rc;
+	create_args(&args, step, log, pid_file);
+	spawn.argv = args.at;
+	return step_spawn(step, env, &spawn, "runtime create", next, err);
+}
+
+static int begin(struct step *step, struct step_env *env, struct wait *next, struct err *err)
+{
+	const char *runtime = json_text(step->want, "runtime", "");
+	int rc = runtime_executable(env->node, runtime, err);
+
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		return err_say(err, EIO, PREFIX ": exec: \"%s\": executable file not found in $PATH",
+			       runtime);
+	rc = call_create(step, env, next, err);
+	return rc < 0 ? err_wrap(err, PREFIX) : rc;
+}
+
+/* Both rows in one commit: who knows the task's init can also find its step. */
+static int remember(struct step *step, struct step_env *env, const struct ident *init,
+		    const char *cgroups, struct err *err)
+{
+	int rc = journal_begin(env->journal, err);
+
+	if (rc < 0)
+		return rc;
+	json_put_ident(step->have, "init", init);
+	json_put_text(step->have, "cgroups", cgroups);
+	rc = step_save(step, env, err);
+	if (rc == 0)
+		rc = journal_set_init(env->journal, init, err);
+	if (rc == 0)
+		return journal_commit(env->journal, err);
+	journal_rollback(env->journal);
+	return rc;
+}
+
+/* What the runtime says it has made. 1 and *ret; 0: nothing that can be believed. */
+static int read_pid(struct step *step, struct step_env *env, struct proc_info *ret,
+		    struct err *err)
+{
+	auto_free char *path = oci_bundle_path(step->want, "init.pid");
+	auto_free char *text = NULL;
+	size_t len = 0;
+	pid_t pid;
+	int rc;
+
+	if (!path)
+		return err_set(err, ENOMEM, "read init.pid");
+	rc = env->node->read_file(env->node, path, PID_MAX, &text, &len, NULL);
+	pid = rc < 0 ? 0 : oci_pid(text, len);
+	return pid > 0 ? env->node->look(env->node, pid, ret, err) : 0;
+}
+
+static int identify(struct step *step, struct step_env *env, struct err *err)
+{
+	auto_free char *cgroups = NULL;
+	struct proc_info proc;
+	int rc = read_pid(step, env, &proc, err);
+
+	if (rc < 0)
+		return err_wrap(err, PREFIX);
+	if (rc == 0)
+		return err_say(err, EIO, PREFIX ": %s ended well, but %s/init.pid names no process",
+			       json_text(step->want, "runtime", ""),
+			       json_text(step->want, "bundle", ""));
+	/* An init that has exited already says no more where it was. */
+	if (env->node->cgroups_of(env->node, &proc.ident, &cgroups, NULL) < 0) {
+		free(TAKE_PTR(cgroups));
+		cgroups = strdup("");
+	}
+	return remember(step, env, &proc.ident, cgroups ? cgroups : "", err);
+}
+
+static int init_apply(struct step *step, struct step_env *env, const struct wake *wake,
+		      struct wait *next, struct err *err)
+{
+	auto_free char *log = NULL;
+	int rc;
+
+	if (wake->why == WAKE_BEGIN)
+		return begin(step, env, next, err);
+	if (wake->why == WAKE_RESUME)
+		return err_say(err, EINTR, PREFIX ": it was interrupted; create the task again");
+	log = oci_bundle_path(step->want, "log.json");
+	rc = oci_result(step, env, wake, PREFIX, log, json_int(step->have, "log_from", 0), err);
+	if (rc < 0)
+		return rc;
+	crash_point("created");
+	return identify(step, env, err);
+}
+
+/* ---- take it back ------------------------------------------------------------ */
+
+/* The exit that nobody else may have seen. The first one counts, so it may be told
+ * again; @killed: we sent the signal that ended it. */
+static int tell_exit(struct step_env *env, const struct ident *init, bool killed,
+		     struct err *err)
+{
+	int64_t now = env->node->wall_ns(env->node);
+	int status = -1;
+	int rc = env->node->reap(env->node, init, &status, NULL);
+
+	if (killed)
+		rc = journal_set_exit(env->journal, EXIT_KILLED, 128 + 9, now, err);
+	else if (rc > 0 && status != -1)
+		rc = journal_set_exit(env->journal, EXIT_REAPED,
+				      WIFSIGNALED(status) ? 128u + (uint32_t)WTERMSIG(status)
+							  : (uint32_t)WEXITSTATUS(status),
+				      now, err);
+	else
+		rc = journal_set_exit(env->journal, EXIT_UNKNOWN, 255, now, err);
+	env->node->forget(env->node, init);
+	return rc < 0 ? rc : 0;
+}
+
+/* Which process is to be killed: the one in the row, or the one a lost call made.
+ * 1 and *ret; 0: there is none. */
+static int our_init(struct step *step, struct step_env *env, struct ident *ret,
+		    struct err *err)
+{
+	int rc;
+
+	if (!epoch_same_pids(step->task->epoch, env->node->epoch(env->node)))
+		return 0;
+	if (json_ident(step->have, "init", ret))
+		return 1;
+	rc = oci_find_init(step, env, ret, err);
+	if (rc <= 0)
+		return rc;
+	json_put_ident(step->have, "init", ret);
+	rc = step_save(step, env, err);
+	return rc < 0 ? rc : 1;
+}
+
+static int end_init(struct step *step, struct step_env *env, struct wait *next, struct err *err)
+{
+	struct ident init;
+	bool killed = json_true(step->have, "killed");
+	int rc = our_init(step, env, &init, err);
+
+	if (rc <= 0)
+		return rc;
+	rc = env->node->alive(env->node, &init, err);
+	if (rc < 0)
+		return rc;
+	if (rc > 0 && !killed) {
+		json_put(step->have, "killed", json_object_new_boolean(true));
+		rc = step_save(step, env, err);
+		if (rc < 0)
+			return rc;
+	}
+	rc = step_kill(env, &init, next, err);
+	return rc == STEP_DONE ? tell_exit(env, &init, killed, err) : rc;
+}
+
+/* urunc kills whatever has the pid in its state, without a start time. */
+static bool delete_would_kill_another(struct step *step, struct step_env *env)
+{
+	enum runtime_kind kind = runtime_kind_of(json_text(step->want, "runtime", ""));
+	struct proc_info now;
+	struct ident init;
+
+	if (!epoch_same_pids(step->task->epoch, env->node->epoch(env->node)))
+		return true;
+	if (kind == RUNTIME_RUNC || kind == RUNTIME_CRUN || !json_ident(step->have, "init", &init))
+		return false;
+	return env->node->look(env->node, init.pid, &now, NULL) > 0 &&
+	       now.ident.start != init.start;
+}
+
+static int call_delete(struct step *step, struct step_env *env, struct wait *next,
+		       struct err *err)
+{
+	auto_free char *folder = oci_state_path(step->want);
+	struct oci_args args = { .n = 0 };
+	struct spawn spawn = {
+		.job = JOB_EXEC,
+		.in = SPAWN_NULL,
+		.out = SPAWN_CAPTURE,
+		.err = SPAWN_CAPTURE,
+		.die_with_us = true,
+	};
+	struct path_ident what;
+	int rc;
+
+	if (!folder)
+		return err_set(err, ENOMEM, "delete the container");
+	rc = env->node->path(env->node, folder, &what, err);
+	if (rc <= 0) /* it knows nothing of the id, so it holds nothing for it */
+		return rc == -ENOTDIR ? STEP_DONE : rc;
+	rc = runtime_executable(env->node, json_text(step->want, "runtime", ""), err);
+	if (rc < 0)
+		return rc;
+	if (rc == 0 || delete_would_kill_another(step, env)) {
+		step_note(step, env, "%s is not asked to delete %s: %s",
+			  json_text(step->want, "runtime", ""), json_text(step->want, "id", ""),
+			  rc ? "the pid in its state is another process now"
+			     : "the binary is gone");
+		return STEP_DONE;
+	}
+	oci_args_begin(&args, step->want, NULL);
+	oci_arg(&args, "delete");
+	oci_arg(&args, "--force");
+	oci_arg(&args, json_text(step->want, "id", ""));
+	spawn.argv = args.at;
+	return step_spawn(step, env, &spawn, "runtime delete", next, err);
+}
+
+/* Its refusal is no failure of ours: the host is asked, by the steps that follow. */
+static int deleted(struct step *step, struct step_env *env, const struct wake *wake)
+{
+	struct err why = ERR_INIT;
+
+	if (oci_result(step, env, wake, "runtime delete", NULL, 0, &why) < 0 &&
+	    !strstr(why.text, "does not exist") && !strstr(why.text, "no such file"))
+		step_note(step, env, "%s", why.text);
+	return STEP_DONE;
+}
+
+/* Its name is made from the task's own key, under our own folder. */
+static int remove_console(struct step *step, struct step_env *env, struct err *err)
+{
+	const char *path = json_text(step->want, "console", "");
+	struct path_ident what;
+	int rc = path[0] ? env->node->path(env->node, path, &what, err) : 0;
+
+	if (rc > 0 && S_ISSOCK(what.mode))
+		rc = env->node->remove_file(env->node, path, &what, err);
+	return rc < 0 ? rc : 0;
+}
+
+static int init_undo(struct step *step, struct step_env *env, const struct wake *wake,
+		     struct wait *next, struct err *err)
+{
+	int rc;
+
+	/* The only child of this undo is the runtime's delete. */
+	if (wake->why == WAKE_CHILD)
+		return deleted(step, env, wake);
+	if (wake->why == WAKE_DEADLINE)
+		return step_late(step, "the end of init, or the runtime's delete,", err);
+	rc = remove_console(step, env, err);
+	if (rc < 0)
+		return rc;
+	rc = end_init(step, env, next, err);
+	return rc == STEP_DONE ? call_delete(step, env, next, err) : rc;
+}
+
+static int init_verify(struct step *step, struct step_env *env, struct err *err)
+{
+	struct ident init;
+	int rc;
+
+	if (!epoch_same_pids(step->task->epoch, env->node->epoch(env->node)))
+		return FACT_ABSENT;
+	if (!json_ident(step->have, "init", &init))
+		return FACT_UNSURE;
+	rc = env->node->alive(env->node, &init, err);
+	return rc < 0 ? rc : rc ? FACT_PRESENT : FACT_ABSENT;
+}
+
+const struct step_ops step_init = {
+	.kind = "init",
+	.effect = EFFECT_VOLATILE,
+	.apply_ms = 10000,
+	.undo_ms = 10000,
+	.runtime = true,
+	.apply = init_apply,
+	.undo = init_undo,
+	.verify = init_verify,
+};

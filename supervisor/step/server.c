@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server.c - the process that serves: `start` forks it and goes.
+ *
+ * want: { }
+ * have: { "shim": identity }
+ *
+ * It is no child row: children are work that a fence ends, and this is the one that
+ * stays. It waits at its gate until its identity is committed, here and in the task's
+ * row.
+ */
+#include "supervisor/step/step.h"
+
+#include "journal/base/crash.h"
+
+#include <signal.h>
+
+extern const struct step_ops step_server;
+
+static int remember(struct step *step, struct step_env *env, const struct ident *who,
+		    struct err *err)
+{
+	int rc = journal_begin(env->journal, err);
+
+	if (rc < 0)
+		return rc;
+	json_put_ident(step->have, "shim", who);
+	rc = step_save(step, env, err);
+	if (rc == 0)
+		rc = journal_set_shim(env->journal, who, err);
+	if (rc == 0)
+		return journal_commit(env->journal, err);
+	journal_rollback(env->journal);
+	return rc;
+}
+
+static int server_apply(struct step *step, struct step_env *env, const struct wake *wake,
+			struct wait *next, struct err *err)
+{
+	struct node *node = env->node;
+	struct spawn spawn = {
+		.job = JOB_CALL,
+		.call = env->serve,
+		.call_arg = env->serve_arg,
+		.in = SPAWN_NULL,
+		.out = SPAWN_NULL,
+		.err = SPAWN_NULL,
+	};
+	struct ident who;
+	int rc;
+
+	(void)next;
+	/* Begun by another process: its child has read end of file and is gone. */
+	if (wake->why != WAKE_BEGIN || !env->serve)
+		return err_say(err, EINTR, "the start of the shim was interrupted; start it again");
+	rc = node->spawn(node, &spawn, &who, err);
+	if (rc < 0)
+		return err_wrap(err, "fork the shim");
+	crash_point("server-held");
+	rc = remember(step, env, &who, err);
+	if (rc == 0) {
+		crash_point("server-known");
+		rc = node->spawn_go(node, &who, err);
+	}
+	if (rc < 0)
+		(void)node->signal(node, &who, SIGKILL, NULL);
+	/* It outlives us: nobody here waits for it. */
+	node->forget(node, &who);
+	return rc < 0 ? err_wrap(err, "fork the shim") : STEP_DONE;
+}
+
+static int server_undo(struct step *step, struct step_env *env, const struct wake *wake,
+		       struct wait *next, struct err *err)
+{
+	struct node *node = env->node;
+	struct ident self;
+	struct ident who;
+	int rc;
+
+	if (wake->why == WAKE_DEADLINE)
+		return step_late(step, "the end of the shim", err);
+	if (!json_ident(step->have, "shim", &who) ||
+	    !epoch_same_pids(step->task->epoch, node->epoch(node)))
+		return STEP_DONE;
+	rc = node->self(node, &self, err);
+	if (rc < 0)
+		return rc;
+	/* The shim that takes itself down ends by itself, after the last row. */
+	if (self.pid == who.pid && self.start == who.start)
+		return STEP_DONE;
+	if (env->shared && node->alive(node, &who, NULL) > 0)
+		return err_say(err, EBUSY, "shim %d serves other tasks too; it goes with the last "
+			       "of them", (int)who.pid);
+	rc = step_kill(env, &who, next, err);
+	if (rc == STEP_DONE)
+		node->forget(node, &who);
+	return rc;
+}
+
+static int server_verify(struct step *step, struct step_env *env, struct err *err)
+{
+	struct ident who;
+	int rc;
+
+	if (!json_ident(step->have, "shim", &who) ||
+	    !epoch_same_pids(step->task->epoch, env->node->epoch(env->node)))
+		return FACT_ABSENT;
+	rc = env->node->alive(env->node, &who, err);
+	return rc < 0 ? rc : rc ? FACT_PRESENT : FACT_ABSENT;
+}
+
+const struct step_ops step_server = {
+	.kind = "server",
+	.effect = EFFECT_VOLATILE,
+	.apply_ms = 5000,
+	.undo_ms = 5000,
+	.apply = server_apply,
+	.undo = server_undo,
+	.verify = server_verify,
+};

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * signal.c - send a signal to init, or to everything in the container.
+ *
+ * want: { "runtime", "root", "id", "bundle", "systemd", "signal": n, "all": bool,
+ *         "paused": bool }
+ * have: { }
+ *
+ * By pidfd where init takes signals like any process; by the runtime's kill where it
+ * must do more: all processes, a frozen cgroup, a monitor with its own way to stop.
+ */
+#include "supervisor/oci/cli.h"
+
+#include "journal/base/cleanup.h"
+
+#include <string.h>
+
+extern const struct step_ops step_signal;
+
+static int finished(struct err *err)
+{
+	return err_say(err, ENOENT, "process already finished");
+}
+
+static int by_pidfd(struct step *step, struct step_env *env, struct err *err)
+{
+	int rc = env->node->signal(env->node, &step->task->init,
+				   (int)json_int(step->want, "signal", 0), err);
+
+	return rc == -ESRCH ? finished(err) : rc;
+}
+
+static int call_kill(struct step *step, struct step_env *env, struct wait *next,
+		     struct err *err)
+{
+	struct oci_args args = { .n = 0 };
+	struct spawn spawn = {
+		.job = JOB_EXEC,
+		.in = SPAWN_NULL,
+		.out = SPAWN_CAPTURE,
+		.err = SPAWN_CAPTURE,
+		.die_with_us = true,
+	};
+	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%d", (int)json_int(step->want, "signal", 0));
+	oci_args_begin(&args, step->want, NULL);
+	oci_arg(&args, "kill");
+	if (json_true(step->want, "all"))
+		oci_arg(&args, "--all");
+	oci_arg(&args, json_text(step->want, "id", ""));
+	oci_arg(&args, number);
+	spawn.argv = args.at;
+	return step_spawn(step, env, &spawn, "runtime kill", next, err);
+}
+
+/* The words of the runtimes, and the two answers that clients tell apart. */
+static int explain(struct err *why, struct err *err)
+{
+	if (strstr(why->text, "os: process already finished") ||
+	    strstr(why->text, "container not running") ||
+	    strcasestr(why->text, "no such process"))
+		return finished(err);
+	if (strstr(why->text, "does not exist"))
+		return err_say(err, ENOENT, "no such container");
+	return err_say(err, why->code, "unknown error after kill: %s", why->text);
+}
+
+static int signal_apply(struct step *step, struct step_env *env, const struct wake *wake,
+			struct wait *next, struct err *err)
+{
+	enum runtime_kind kind = runtime_kind_of(json_text(step->want, "runtime", ""));
+	struct err why = ERR_INIT;
+
+	if (wake->why == WAKE_RESUME)
+		return err_say(err, EINTR, "unknown error after kill: it was interrupted, and may "
+			       "have happened");
+	if (wake->why == WAKE_BEGIN) {
+		if (runtime_takes_pidfd(kind) && !json_true(step->want, "all") &&
+		    !json_true(step->want, "paused") && step->task->init.pid > 0)
+			return by_pidfd(step, env, err);
+		return call_kill(step, env, next, err);
+	}
+	if (oci_result(step, env, wake, json_text(step->want, "runtime", ""), NULL, 0, &why) < 0)
+		return explain(&why, err);
+	return STEP_DONE;
+}
+
+static int signal_undo(struct step *step, struct step_env *env, const struct wake *wake,
+		       struct wait *next, struct err *err)
+{
+	(void)step;
+	(void)env;
+	(void)wake;
+	(void)next;
+	(void)err;
+	return STEP_DONE;
+}
+
+const struct step_ops step_signal = {
+	.kind = "signal",
+	.effect = EFFECT_VOLATILE,
+	.apply_ms = 10000,
+	.undo_ms = 1000,
+	.runtime = true,
+	.apply = signal_apply,
+	.undo = signal_undo,
+};

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_UNIKERNEL_MONITORS_H
+#define URUNC_UNIKERNEL_MONITORS_H
+
+/*
+ * monitors.h - the monitors that can run a unikernel, and of which type.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MONITOR_TYPES_MAX 8
+
+struct monitor {
+	const char *name;   /* as in the annotation "hypervisor"            */
+	const char *binary; /* looked up in PATH if no path is given        */
+	const char *types[MONITOR_TYPES_MAX + 1]; /* NULL-terminated         */
+};
+
+/* Ended by an entry without a name. */
+extern const struct monitor monitors[];
+
+const struct monitor *monitor_find(const char *name); /* NULL: unknown */
+bool monitor_runs(const struct monitor *monitor, const char *type);
+/* Is there any monitor that runs this type? */
+bool monitor_type_known(const char *type);
+
+/* "qemu, firecracker": those that run @type ("" for all), for messages. */
+void monitor_names(const char *type, char *text, size_t size);
+
+#endif
