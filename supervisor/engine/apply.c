@@ -89,7 +89,7 @@ static int begin_step(struct run *run, bool *unwritten, struct err *err)
 	free(at->row.epoch);
 	at->row.epoch = epoch;
 	at->row.state = ROW_INTENT;
-	at->deadline_ms = at->ops->apply_ms > 0 ? n->now_ms(n) + at->ops->apply_ms : 0;
+	at->deadline_ms = run_limit_ms(run) > 0 ? n->now_ms(n) + run_limit_ms(run) : 0;
 	return 0;
 }
 

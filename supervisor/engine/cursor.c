@@ -78,7 +78,7 @@ static int parse(json_object **ret, const struct step_row *row, const char *name
  * that the wait goes on and does not begin again each time the run is reopened; what
  * an earlier run began gets its full time from this run's opening on.
  */
-static int64_t deadline_of(const struct run *run, const struct step_row *row, int ms)
+static int64_t deadline_of(const struct run *run, const struct step_row *row, int64_t ms)
 {
 	struct node *n = run->engine->node;
 	int64_t since = run->opened_ms, gone;
@@ -95,6 +95,11 @@ static int64_t deadline_of(const struct run *run, const struct step_row *row, in
 		since = row->undone_ms;
 	gone = run_wall_ms(run) - since;
 	return n->now_ms(n) + (gone < 0 ? ms : gone > ms ? 0 : ms - gone);
+}
+
+int64_t run_limit_ms(const struct run *run)
+{
+	return step_limit_ms(run->at.ops, run->engine->config, !plan_applies(run->plan));
 }
 
 int cursor_set(struct run *run, const struct step_row *row, struct err *err)
@@ -116,8 +121,7 @@ int cursor_set(struct run *run, const struct step_row *row, struct err *err)
 		 parse(&at->have, row, "have", row->have, &at->bad) < 0)
 		at->ops = NULL;
 	else
-		at->deadline_ms = deadline_of(run, row, plan_applies(run->plan) ? at->ops->apply_ms
-									   : at->ops->undo_ms);
+		at->deadline_ms = deadline_of(run, row, run_limit_ms(run));
 	return 0;
 }
 

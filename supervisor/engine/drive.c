@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/engine/engine.h"
 
+#include "supervisor/engine/drive.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #define TICK_MS 100
+
+static int wait_ms(struct node *node, struct pollfd *fds, unsigned count, int ms)
+{
+	return node->poll ? node->poll(node, fds, count, ms) : poll(fds, count, ms);
+}
 
 /* What the run waits for, as poll(2) wants it. */
 struct watched {
@@ -81,7 +90,8 @@ static int wait_for(struct run *run, struct node *node, const struct wait *next,
 	while (!found) {
 		if ((deadline_ms && node->now_ms(node) >= deadline_ms) || (tick && tick(arg)))
 			break;
-		if (poll(w.fds, 2, timeout_ms(node, next, deadline_ms, &w)) < 0 && errno != EINTR)
+		if (wait_ms(node, w.fds, 2, timeout_ms(node, next, deadline_ms, &w)) < 0 &&
+		    errno != EINTR)
 			break;
 		found = happened(&w, node, next, wake);
 	}
@@ -103,4 +113,62 @@ enum run_state drive(struct run *run, struct node *node, int64_t deadline_ms,
 	if (s != RUN_WAITING && tick)
 		(void)tick(arg);
 	return s;
+}
+
+void drive_pause(struct node *node, int ms)
+{
+	int64_t end = node->now_ms(node) + ms;
+	int64_t now;
+
+	while ((now = node->now_ms(node)) < end)
+		if (wait_ms(node, NULL, 0, (int)(end - now)) < 0 && errno != EINTR)
+			return;
+}
+
+/* 1 ended, 0 the time is over. */
+static int job_wait(struct node *node, const struct ident *who, int64_t deadline_ms,
+		    int *status, struct err *err)
+{
+	struct pollfd fd = { .events = POLLIN };
+	int r;
+
+	for (;;) {
+		r = node->reap(node, who, status, err);
+		if (r != 0)
+			return r;
+		if (node->now_ms(node) >= deadline_ms)
+			return 0;
+		fd.fd = node->watch(node, who, NULL);
+		fd.revents = 0;
+		if (wait_ms(node, &fd, 1, TICK_MS) < 0 && errno != EINTR)
+			return err_set(err, errno, "wait for process %d", (int)who->pid);
+	}
+}
+
+int drive_job(struct node *node, enum job job, const char *args, int64_t deadline_ms,
+	      char **out, struct err *err)
+{
+	struct spawn spawn = { .job = job, .args = args, .in = SPAWN_NULL,
+			       .out = SPAWN_CAPTURE, .err = SPAWN_CAPTURE,
+			       .die_with_us = true };
+	struct ident who;
+	int status = -1;
+	int r = node->spawn(node, &spawn, &who, err);
+
+	if (r < 0)
+		return r;
+	r = node->spawn_go(node, &who, err);
+	if (r == 0)
+		r = job_wait(node, &who, deadline_ms, &status, err);
+	if (r <= 0) {
+		(void)node->signal(node, &who, SIGKILL, NULL);
+		(void)job_wait(node, &who, node->now_ms(node) + TICK_MS, &status, NULL);
+		node->forget(node, &who);
+		return r < 0 ? r : err_say(err, ETIMEDOUT, "no answer in time");
+	}
+	r = out ? node->spawn_output(node, &who, out, err) : 0;
+	if (r < 0)
+		return r;
+	return WIFEXITED(status) ? WEXITSTATUS(status)
+				 : err_say(err, EIO, "process %d was killed", (int)who.pid);
 }

@@ -341,11 +341,13 @@ static int kill_strays(struct fence *f, struct err *err)
 
 static int look(struct fence *f, struct err *err)
 {
+	const struct run *run = f->run;
+	bool now = epoch_same_pids(run->task.epoch, f->n->epoch(f->n));
 	int r = kill_server(f, err);
 
 	if (r == 0 && f->alive == 0)
-		r = journal_each_child(f->run->j, true, kill_child, f, err);
-	if (r == 0 && f->alive == 0 && f->run->env.recovering)
+		r = journal_each_child(run->j, true, kill_child, f, err);
+	if (r == 0 && f->alive == 0 && run->env.recovering && now)
 		r = kill_strays(f, err);
 	return r;
 }

@@ -69,6 +69,9 @@ bool plan_undoes(enum plan plan, enum plan of);
 /* The newest living child of the step at the cursor: 1 and *ret (caller clears), 0. */
 int cursor_child(struct run *run, struct child_row *ret, struct err *err);
 
+/* How long the step at the cursor may take; 0: for ever. */
+int64_t run_limit_ms(const struct run *run);
+
 /* Call @fn of the step at the cursor, minding the deadline and its child.
  * Return: as the step. */
 int cursor_call(struct run *run, step_fn *fn, const struct wake *wake, struct wait *next,

@@ -195,8 +195,8 @@ static enum run_state begin(struct run *run, bool *begun, struct wait *next)
 		return s;
 	crash_point("undoing");
 	at->row.state = ROW_UNDOING;
-	if (at->ops && at->ops->undo_ms > 0)
-		at->deadline_ms = n->now_ms(n) + at->ops->undo_ms;
+	if (at->ops && run_limit_ms(run) > 0)
+		at->deadline_ms = n->now_ms(n) + run_limit_ms(run);
 	*begun = true;
 	return RUN_NONE_;
 }

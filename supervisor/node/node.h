@@ -33,6 +33,7 @@
 #include <sys/types.h>
 
 struct node;
+struct pollfd;
 
 /* What stands under a path, without following a final symlink. */
 struct path_ident {
@@ -149,6 +150,10 @@ struct node {
 	int (*spawn_output)(struct node *n, const struct ident *child, char **ret, struct err *err);
 	/* Close the watch without reaping. */
 	void (*forget)(struct node *n, const struct ident *who);
+
+	/* Drivers alone, between two wakes: poll(2). NULL: poll(2) itself. A simulated node
+	 * moves its clock instead. */
+	int (*poll)(struct node *n, struct pollfd *fds, unsigned count, int ms);
 
 	/* -- files; identity before removal, no symlink followed at the end -- */
 	int (*path)(struct node *n, const char *path, struct path_ident *ret, struct err *err); /* 1/0 */
