@@ -37,7 +37,7 @@ static int left_ms(int64_t deadline)
 	return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-int client_wait(int fd, short events, int64_t deadline, struct err *err)
+static int wait_for(int fd, short events, int64_t deadline, struct err *err)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 	int n;
@@ -92,7 +92,7 @@ int client_connect(const char *path, int timeout_ms, struct err *err)
 	return TAKE_FD(fd);
 }
 
-static int send_all(int fd, const uint8_t *data, size_t len, int64_t deadline, struct err *err)
+int client_send(int fd, const uint8_t *data, size_t len, int64_t deadline, struct err *err)
 {
 	ssize_t n;
 	int rc;
@@ -100,7 +100,7 @@ static int send_all(int fd, const uint8_t *data, size_t len, int64_t deadline, s
 	while (len) {
 		n = send(fd, data, len, MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN) {
-			rc = client_wait(fd, POLLOUT, deadline, err);
+			rc = wait_for(fd, POLLOUT, deadline, err);
 			if (rc < 0)
 				return rc;
 		} else if (n < 0 && errno != EINTR) {
@@ -113,14 +113,13 @@ static int send_all(int fd, const uint8_t *data, size_t len, int64_t deadline, s
 	return 0;
 }
 
-/* > 0: so many bytes. */
-static ssize_t receive(int fd, uint8_t *buf, size_t size, int64_t deadline, struct err *err)
+ssize_t client_receive(int fd, uint8_t *buf, size_t size, int64_t deadline, struct err *err)
 {
 	ssize_t n;
 	int rc;
 
 	for (;;) {
-		rc = client_wait(fd, POLLIN, deadline, err);
+		rc = wait_for(fd, POLLIN, deadline, err);
 		if (rc < 0)
 			return rc;
 		n = read(fd, buf, size);
@@ -159,7 +158,7 @@ static int await(int fd, const struct client_request *req, int64_t deadline,
 	int rc = 0;
 
 	while (rc == 0) {
-		n = receive(fd, buf, sizeof(buf), deadline, err);
+		n = client_receive(fd, buf, sizeof(buf), deadline, err);
 		if (n < 0) {
 			rc = (int)n;
 			break;
@@ -195,7 +194,7 @@ int client_ask(const char *path, const struct client_request *req, ProtobufCMess
 	fd = client_connect(path, req->timeout_ms, err);
 	if (fd < 0)
 		return fd;
-	rc = send_all(fd, data, len, deadline, err);
+	rc = client_send(fd, data, len, deadline, err);
 	if (rc < 0)
 		return rc;
 	return await(fd, req, deadline, ret, ret_code, err);

@@ -14,6 +14,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct event_base;
 struct client;
@@ -87,9 +88,10 @@ int client_connect(const char *path, int timeout_ms, struct err *err);
 /* An instant @timeout_ms from now, CLOCK_MONOTONIC milliseconds. */
 int64_t client_deadline(int timeout_ms);
 
-/* Wait until @fd is ready for @events (poll(2)'s) or failed, and return 0; or until
- * the instant: -ETIMEDOUT. */
-int client_wait(int fd, short events, int64_t deadline, struct err *err);
+/* Send all, or receive some (> 0 bytes), on a non-blocking socket before an instant.
+ * -ETIMEDOUT, -ECONNRESET. */
+int client_send(int fd, const uint8_t *data, size_t len, int64_t deadline, struct err *err);
+ssize_t client_receive(int fd, uint8_t *buf, size_t size, int64_t deadline, struct err *err);
 
 /**
  * client_ask() - connect, call, wait for the answer, disconnect
