@@ -226,6 +226,8 @@ static int run(struct exchange *x, struct err *err)
 		rc = send_pending(x, err);
 		if (rc < 0)
 			return rc;
+		if (!nghttp2_session_want_read(x->session))
+			return err_say(err, EPROTO, "not the HTTP/2 of a gRPC server");
 		n = client_receive(x->fd, buf, sizeof(buf), x->deadline, err);
 		if (n < 0)
 			return (int)n;
@@ -234,8 +236,7 @@ static int run(struct exchange *x, struct err *err)
 			return err_say(err, EFBIG, "the answer has more than %u bytes",
 				       GRPC_ANSWER_MAX);
 		if (used < 0)
-			return err_say(err, EPROTO, "not the HTTP/2 of a gRPC server: %s",
-				       nghttp2_strerror((int)used));
+			return err_say(err, EPROTO, "HTTP/2: %s", nghttp2_strerror((int)used));
 	}
 	return 0;
 }
