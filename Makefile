@@ -108,7 +108,7 @@ deps:
 unit: $(UNIT) $(SIM)
 	test/run $^
 host: all $(HOST) tools
-	test/run $(HOST)
+	test/run $(HOST) test/host/test_*.sh
 containerd: all tools
 	test/run test/containerd/test_*
 sweep:
@@ -137,12 +137,15 @@ install: all
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system dist/*.service dist/*.timer
 	sed -i 's|@BINDIR@|$(PREFIX)/bin|' $(patsubst dist/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%, \
 		$(wildcard dist/*.service))
+	install -D -m644 dist/uruncctl.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/uruncctl
 uninstall:
 	rm -f $(patsubst $(B)/%,$(DESTDIR)$(PREFIX)/bin/%,$(BINS))
 	for p in man/*.[578]; do \
 		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p#man/}; done
 	rm -f $(patsubst dist/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%, \
 		$(wildcard dist/*.service dist/*.timer))
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/uruncctl
 
 clean:
 	rm -rf build

@@ -18,7 +18,7 @@ static const struct flag flags[] = {
 	{ FLAG_MDOC, "mdoc", 0, "as manual page source" },
 	{ FLAG_JSON, "json", 'j', "one JSON value on stdout" },
 	{ FLAG_NO_COLOR, "no-color", 0, "no colours; also NO_COLOR in the environment" },
-	{ FLAG_QUIET, "quiet", 'q', "print only what needs attention" },
+	{ FLAG_QUIET, "quiet", 'q', "no hints, no progress, nothing about what is well" },
 	{ FLAG_VERBOSE, "verbose", 'v', "print what is well, too" },
 	{ FLAG_HELP, "help", 'h', "this text" },
 	{ FLAG_VERSION, "version", 'V', "the version" },
@@ -74,9 +74,13 @@ const char *args_near_verb(const char *word)
 	const char *found = NULL;
 	int best = NEAR + 1;
 
-	for (const struct verb *v = verbs; v->name; v++)
-		if (nearer(word, v->name, &best))
+	for (const struct verb *v = verbs; v->name; v++) {
+		char first[WORD_MAX] = "";
+
+		(void)strncat(first, v->name, strcspn(v->name, " "));
+		if (nearer(word, v->name, &best) || nearer(word, first, &best))
 			found = v->name;
+	}
 	return found;
 }
 

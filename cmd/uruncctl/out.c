@@ -33,21 +33,39 @@ void out_init(struct out *out, bool no_color, bool quiet)
 
 	*out = (struct out){
 		.color = tty && !no_color && !dumb && !(env && *env),
+		.quiet = quiet,
 		.talk = isatty(STDERR_FILENO) && !dumb && !quiet,
 		.width = tty ? terminal_width(STDOUT_FILENO) : 0,
 	};
 }
 
+/* Length of the UTF-8 character at @p, 0 if there is none: no overlong forms, no
+ * surrogates, nothing above U+10FFFF. */
+static size_t utf8_len(const unsigned char *p)
+{
+	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+	    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
 /* In place: what could steer a terminal becomes '?', line ends become blanks. */
 static void clean(char *text)
 {
-	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+	for (unsigned char *p = (unsigned char *)text; *p;) {
+		size_t n = utf8_len(p);
+		bool c1 = p[0] == 0xc2 && p[1] < 0xa0; /* U+0080 to U+009F */
+
 		if (*p == '\n' || *p == '\t' || *p == '\r')
 			*p = ' ';
-		else if (*p < 0x20 || *p == 0x7f)
+		else if (!n || *p < 0x20 || *p == 0x7f || c1)
 			*p = '?';
-		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
-			p[0] = p[1] = '?'; /* U+0080 to U+009F are controls too */
+		p += n && !c1 ? n : 1;
 	}
 }
 
@@ -106,6 +124,20 @@ void out_line(const struct out *out, enum tone tone, const char *fmt, ...)
 	va_end(ap);
 	put(out, tone, text ? text : "(out of memory)");
 	(void)putchar('\n');
+}
+
+void out_hint(const struct out *out, const char *fmt, ...)
+{
+	auto_free char *text = NULL;
+	va_list ap;
+
+	if (out->quiet)
+		return;
+	(void)fflush(stdout);
+	va_start(ap, fmt);
+	text = vtext(fmt, ap);
+	va_end(ap);
+	(void)fprintf(stderr, "%s\n", text ? text : "(out of memory)");
 }
 
 int out_json(json_object *value, struct err *err)
@@ -288,21 +320,6 @@ const char *time_text(char buf[SPAN_MAX], int64_t ms)
 	if (!ms || !localtime_r(&s, &tm) || !strftime(buf, SPAN_MAX, "%Y-%m-%d %H:%M:%S", &tm))
 		return strcpy(buf, "-");
 	return buf;
-}
-
-/* Length of the UTF-8 character at @p, 0 if there is none: no overlong forms, no
- * surrogates, nothing above U+10FFFF. */
-static size_t utf8_len(const unsigned char *p)
-{
-	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-	    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
 }
 
 /* A copy in which bytes that are no UTF-8 are '?'. */

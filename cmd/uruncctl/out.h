@@ -7,7 +7,8 @@
  *
  * Answers go to stdout, talk goes to stderr. Colours and the progress line are for
  * terminals alone. Texts come from journals, and so from runtimes and containers:
- * every control character is shown as '?', so that none of them reaches a terminal.
+ * every control character, and every byte that is no UTF-8, is shown as '?', so that
+ * none of them reaches a terminal.
  *
  * Allocation failing is remembered by the table and reported once, when printed.
  */
@@ -23,6 +24,7 @@ enum tone { TONE_PLAIN, TONE_GOOD, TONE_WARN, TONE_BAD, TONE_N };
 
 struct out {
 	bool color;   /* stdout is a terminal, and nobody objects */
+	bool quiet;   /* no hints                                 */
 	bool talk;    /* stderr is a terminal, and not quiet      */
 	bool talking; /* a progress line stands on it             */
 	int width;    /* columns of stdout's terminal; 0: none    */
@@ -39,6 +41,9 @@ void out_progress_end(struct out *out);
 /* A line on stdout, cleaned; toned if colours are on. */
 void out_line(const struct out *out, enum tone tone, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* A line on stderr, after all that went to stdout. Nothing if quiet. */
+void out_hint(const struct out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Print one JSON value (consumed) and a newline; NULL: -ENOMEM. */
 int out_json(json_object *value, struct err *err);

@@ -125,8 +125,8 @@ int ctl_ps(struct ctl *ctl)
 		ctl_complain(&err);
 		return CTL_UNKNOWN;
 	}
-	if (ps.ill && !(ctl->flags & FLAG_QUIET))
-		(void)fprintf(stderr, "%zu of %zu tasks need a look; next: uruncctl doctor\n", ps.ill,
-			      list.n);
+	if (ps.ill)
+		out_hint(&ctl->out, "%zu of %zu tasks need a look; next: uruncctl doctor", ps.ill,
+			 list.n);
 	return ps.status ? ps.status : ps.ill ? CTL_FINDINGS : CTL_CLEAN;
 }

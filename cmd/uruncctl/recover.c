@@ -18,6 +18,7 @@
 #define BOOT_MS 45000
 
 static const char *const heads[] = { "TASK", "FOUND", "DONE", "LEFT", "WHY", NULL };
+static const char *const dry_heads[] = { "TASK", "FOUND", "WOULD DO", "LEFT", "WHY", NULL };
 
 struct recover {
 	struct ctl *ctl;
@@ -79,7 +80,7 @@ static void report_cells(struct recover *rc, const struct recover_report *p)
 	table_cell(&rc->table, tone, "%s", task_name(name, &p->key, rc->full));
 	table_cell(&rc->table, TONE_PLAIN, "%s", p->found ? p->found : "");
 	table_cell(&rc->table, TONE_PLAIN, "%s", p->done ? p->done : "");
-	table_cell(&rc->table, tone, "%s", p->left ? p->left : "");
+	table_cell(&rc->table, p->left ? tone : TONE_PLAIN, "%s", p->left ? p->left : "");
 	table_cell(&rc->table, TONE_PLAIN, "%s", p->why ? p->why : "");
 }
 
@@ -202,9 +203,9 @@ static void sum_up(const struct recover *rc)
 		out_line(&ctl->out, TONE_PLAIN, "nothing to take back: %zu task%s, all healthy",
 			 rc->healthy, rc->healthy == 1 ? "" : "s");
 	else
-		(void)fprintf(stderr, "%zu %s, %zu left, %zu healthy%s\n", rc->taken, did, rc->left,
-			      rc->healthy,
-			      rc->left ? "; next: uruncctl show TASK, then uruncctl recover again" : "");
+		out_hint(&ctl->out, "%zu %s, %zu left, %zu healthy%s", rc->taken, did, rc->left,
+			 rc->healthy,
+			 rc->left ? "; next: uruncctl show TASK, then uruncctl recover again" : "");
 }
 
 static unsigned engine_flags(unsigned flags)
@@ -245,7 +246,7 @@ int ctl_recover(struct ctl *ctl)
 	int r;
 
 	crash_role("recover");
-	table_init(&rc.table, heads);
+	table_init(&rc.table, rc.flags & RECOVER_DRY ? dry_heads : heads);
 	r = work(&rc, &broken);
 	out_progress_end(&ctl->out);
 	/* Tasks that were recovered before the failure are told, too. */

@@ -347,8 +347,8 @@ static int show(struct show *s, const struct task_item *item, struct err *err)
 	else if (r == 0)
 		print(&ctl->out, doc);
 	status = s->unsure ? CTL_UNKNOWN : s->stuck || task_view_ill(&view) ? CTL_FINDINGS : CTL_CLEAN;
-	if (r == 0 && task_view_ill(&view) && !(ctl->flags & FLAG_QUIET))
-		(void)fprintf(stderr, "next: uruncctl recover %s\n", ctl->argv[0]);
+	if (r == 0 && task_view_ill(&view))
+		out_hint(&ctl->out, "next: uruncctl recover %s", ctl->argv[0]);
 	task_view_clear(&view);
 	return r < 0 ? r : status;
 }
