@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * start.c - write a task's first rows, leave a server behind, print its address.
+ *
+ * Nothing is printed before it is true and committed; nothing but the address is
+ * printed at all, since containerd reads stdout and stderr from one pipe.
+ */
+#include "cmd/shim/shim.h"
+
+#include "journal/base/cleanup.h"
+#include "journal/base/crash.h"
+#include "supervisor/engine/recover.h"
+#include "supervisor/service/bootstrap.h"
+
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CONFIG_JSON_MAX (16u << 20) /* bytes */
+#define OLD_MS   4000               /* to take back what an older task of the id left */
+#define GOING_MS 1000               /* for an older shim that is on its way out       */
+#define SERVE_MS 4000
+
+struct start {
+	struct shim *shim;
+	struct bootstrap boot;
+	char bundle[PATH_MAX];
+	struct path_ident dir;
+	char *group;
+	char socket[SOCKET_PATH_MAX + 1];
+	char address[SOCKET_PATH_MAX + 8];
+	struct journal *journal;
+	bool adopted; /* a living shim of this very bundle has the socket */
+};
+
+/* ---- what is asked --------------------------------------------------------------------- */
+
+static int read_bundle(struct start *st, struct err *err)
+{
+	struct node *n = st->shim->node;
+	auto_free char *path = NULL;
+	auto_free char *text = NULL;
+	size_t len;
+	int rc;
+
+	if (!getcwd(st->bundle, sizeof(st->bundle)))
+		return err_set(err, errno, "start must be called in a bundle");
+	rc = n->path(n, st->bundle, &st->dir, err);
+	if (rc == 0)
+		return err_say(err, ENOENT, "bundle %s is gone", st->bundle);
+	if (rc > 0 && asprintf(&path, "%s/config.json", st->bundle) < 0)
+		rc = err_set(err, ENOMEM, "bundle %s", st->bundle);
+	if (rc > 0)
+		rc = n->read_file(n, path, CONFIG_JSON_MAX, &text, &len, err);
+	if (rc < 0)
+		return rc;
+	rc = bootstrap_group(&st->group, text, st->shim->flags.id, err);
+	return rc < 0 ? err_wrap(err, "bundle %s", st->bundle) : 0;
+}
+
+static int read_asked(struct start *st, struct err *err)
+{
+	const struct flags *f = &st->shim->flags;
+	auto_free char *data = NULL;
+	size_t len;
+	int rc = shim_read_stdin(&data, &len, BOOTSTRAP_MAX, err);
+
+	if (rc == 0)
+		rc = bootstrap_read(&st->boot, (const uint8_t *)data, len, f->ns, f->id, err);
+	if (rc == 0)
+		rc = read_bundle(st, err);
+	/* Every container has a shim of its own, whatever the group. */
+	if (rc == 0)
+		rc = bootstrap_socket(st->socket, st->boot.socket_dir, f->address, f->ns, f->id,
+				      err);
+	if (rc == 0)
+		snprintf(st->address, sizeof(st->address), "unix://%s", st->socket);
+	return rc;
+}
+
+/* ---- older rows of the same id ------------------------------------------------------------ */
+
+static pid_t owner_of(const struct shim *shim)
+{
+	pid_t pid = 0;
+
+	(void)journal_owner(&shim->place, &shim->key, &pid, NULL);
+	return pid;
+}
+
+/* A shim that is finishing goes by itself: let it. */
+static void let_go(const struct start *st)
+{
+	struct node *n = st->shim->node;
+	int64_t end = n->now_ms(n) + GOING_MS;
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	while (owner_of(st->shim) && n->now_ms(n) < end)
+		nanosleep(&pause, NULL);
+}
+
+static bool is_going(const struct task_row *row)
+{
+	enum life_state life = life_state_of(row->state);
+
+	return life == LIFE_DELETED || life == LIFE_FINISHING || life == LIFE_GONE;
+}
+
+/* 1: the shim of this very bundle lives, and its address is the answer. */
+static int look_at_old(struct start *st, unsigned *flags, struct err *err)
+{
+	struct node *n = st->shim->node;
+	struct journal *j = NULL;
+	struct task_row row;
+	int rc = journal_open(&j, &st->shim->place, &st->shim->key, JOURNAL_READ, err);
+
+	if (rc < 0)
+		return rc;
+	rc = journal_task(j, &row, err);
+	journal_close(j);
+	if (rc < 0)
+		return rc;
+	if (row.bundle_dev == st->dir.dev && row.bundle_ino == st->dir.ino)
+		rc = owner_of(st->shim) && strcmp(row.socket, st->socket) == 0 &&
+		     n->answers(n, row.socket, NULL) == 1;
+	else /* containerd has made another bundle of this name: it forgot the old task */
+		*flags = RECOVER_FORGOTTEN;
+	if (rc == 0 && is_going(&row))
+		let_go(st);
+	task_row_clear(&row);
+	return rc;
+}
+
+static int take_back(struct start *st, unsigned flags, struct err *err)
+{
+	struct shim *shim = st->shim;
+	struct recover_report report = { .result = RECOVER_NONE_ };
+	int rc = recover_task(&shim->engine, &shim->place, &shim->key, flags,
+			      shim->node->now_ms(shim->node) + OLD_MS, &report, err);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	if (report.result == RECOVER_HEALTHY)
+		rc = err_say(err, EEXIST, "an older task of this id is alive: %s",
+			     report.why ? report.why : report.found);
+	else if (report.result != RECOVER_CLEAN && report.result != RECOVER_DONE)
+		rc = err_say(err, EBUSY, "an older task of this id could not be taken back: %s%s%s; "
+			     "see uruncctl recover", report.left ? report.left : "",
+			     report.left && report.why ? ": " : "", report.why ? report.why : "");
+	recover_report_clear(&report);
+	return rc;
+}
+
+static int make_way(struct start *st, struct err *err)
+{
+	unsigned flags = 0;
+	int rc = look_at_old(st, &flags, err);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc == -EUCLEAN) {
+		char where[ERR_TEXT_MAX];
+
+		return journal_set_aside(&st->shim->place, &st->shim->key, where, err);
+	}
+	if (rc == 1)
+		st->adopted = true;
+	return rc ? rc : take_back(st, flags, err);
+}
+
+/* ---- the first rows -------------------------------------------------------------------------- */
+
+static const char *ttrpc_address(const struct start *st, char *room, size_t size)
+{
+	const char *env = getenv("TTRPC_ADDRESS");
+
+	if (st->boot.ttrpc_address[0])
+		return st->boot.ttrpc_address;
+	if (env && env[0])
+		return env;
+	snprintf(room, size, "%s.ttrpc", st->shim->flags.address);
+	return room;
+}
+
+static int write_texts(struct start *st, struct err *err)
+{
+	char room[SOCKET_PATH_MAX + 8];
+	const struct {
+		enum task_text field;
+		const char *text;
+	} texts[] = {
+		{ TASK_ADDRESS, st->shim->flags.address },
+		{ TASK_TTRPC_ADDRESS, ttrpc_address(st, room, sizeof(room)) },
+		{ TASK_EPOCH, st->shim->node->epoch(st->shim->node) },
+		{ TASK_GROUP, st->group },
+		{ TASK_SOCKET, st->socket },
+	};
+	int rc = journal_set_bundle(st->journal, st->bundle, st->dir.dev, st->dir.ino, err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts) && rc == 0; i++)
+		rc = journal_set_text(st->journal, texts[i].field, texts[i].text, err);
+	return rc;
+}
+
+static int write_first(struct start *st, struct err *err)
+{
+	int rc = journal_begin(st->journal, err);
+
+	if (rc < 0)
+		return rc;
+	rc = write_texts(st, err);
+	if (rc == 0)
+		return journal_commit(st->journal, err);
+	journal_rollback(st->journal);
+	return rc;
+}
+
+/* The file, made by us; or st->adopted. */
+static int own_journal(struct start *st, struct err *err)
+{
+	for (int tries = 0;; tries++) {
+		int rc = journal_open(&st->journal, &st->shim->place, &st->shim->key,
+				      JOURNAL_CREATE, err);
+
+		if (rc != -EEXIST || tries == 3)
+			return rc;
+		rc = make_way(st, err);
+		if (rc < 0 || st->adopted)
+			return rc < 0 ? rc : 0;
+	}
+}
+
+/* ---- the server --------------------------------------------------------------------------------- */
+
+/* The one of containerd and one more: the kernel shall rather take the shim. The
+ * server inherits it. */
+static int set_oom_score(struct err *err)
+{
+	char path[64], text[16] = "";
+	auto_fd int from = -1;
+	auto_fd int to = -1;
+	int score;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)getppid());
+	from = open(path, O_RDONLY | O_CLOEXEC);
+	if (from < 0 || read(from, text, sizeof(text) - 1) < 0)
+		return err_set(err, errno, "can't read %s", path);
+	score = atoi(text);
+	snprintf(text, sizeof(text), "%d", score < 1000 ? score + 1 : 1000);
+	to = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if ((to < 0 || write(to, text, strlen(text)) < 0) && errno != EACCES && errno != EPERM)
+		return err_set(err, errno, "can't set oom_score_adj to %s", text);
+	return 0;
+}
+
+static char *serve_args(const struct start *st)
+{
+	json_object *args = json_object_new_object();
+	char *text;
+
+	json_object_object_add(args, "socket", json_object_new_string(st->socket));
+	json_object_object_add(args, "address", json_object_new_string(st->address));
+	text = strdup(json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN));
+	json_object_put(args);
+	return text;
+}
+
+static int leave_server(struct start *st, struct err *err)
+{
+	struct shim *shim = st->shim;
+	auto_free char *args = serve_args(st);
+	struct serve serve = { .shim = shim, .journal = st->journal, .bundle = st->bundle,
+			       .listen_fd = -1, .debug = shim->flags.debug || st->boot.debug };
+	struct run_options options = RUN_OPTIONS_INIT;
+	struct run *run = NULL;
+	enum run_state state;
+	int rc;
+
+	options.ret_listen_fd = &serve.listen_fd;
+	options.serve = shim_serve;
+	options.serve_arg = &serve;
+	if (!args)
+		return err_set(err, ENOMEM, "can't start the shim");
+	rc = run_serve(&run, &shim->engine, st->journal, args, &options, err);
+	if (rc < 0)
+		return rc;
+	state = drive(run, shim->node, shim->node->now_ms(shim->node) + SERVE_MS, NULL, NULL);
+	if (state != RUN_DONE)
+		rc = err_say(err, run_error(run)->code ? run_error(run)->code : ETIMEDOUT, "%s",
+			     run_error(run)->code ? run_error(run)->text
+						  : "the shim could not be started in time");
+	run_close(run);
+	if (serve.listen_fd >= 0)
+		(void)close(serve.listen_fd);
+	return rc;
+}
+
+static int begin_server(struct start *st, struct err *err)
+{
+	int rc = write_first(st, err);
+
+	if (rc == 0)
+		rc = set_oom_score(err);
+	if (rc == 0)
+		rc = leave_server(st, err);
+	if (rc == 0) {
+		st->journal = journal_close(st->journal);
+		return 0;
+	}
+	/* What was made is taken back, by the plan; the row has no more to say. */
+	(void)journal_finish(&st->journal, NULL);
+	return rc;
+}
+
+static int print_address(const struct start *st, struct err *err)
+{
+	auto_free uint8_t *out = NULL;
+	size_t len;
+	int rc = bootstrap_answer(&out, &len, st->boot.params, st->address, err);
+
+	return rc < 0 ? rc : shim_write_stdout(out, len, err);
+}
+
+int shim_start(struct shim *shim, struct err *err)
+{
+	struct start st = { .shim = shim };
+	int rc = read_asked(&st, err);
+
+	if (rc == 0)
+		rc = own_journal(&st, err);
+	if (rc == 0 && !st.adopted)
+		rc = begin_server(&st, err);
+	if (rc == 0) {
+		crash_point("address");
+		rc = print_address(&st, err);
+	}
+	bootstrap_clear(&st.boot);
+	free(st.group);
+	return rc;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/service/task.h"
+
+#include "proto/api/task.pb-c.h"
+#include "proto/ttrpc/status.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void answer_empty(struct call *call)
+{
+	Google__Protobuf__Empty out = GOOGLE__PROTOBUF__EMPTY__INIT;
+
+	call_answer(call, &out.base);
+}
+
+void answer_failure(struct call *call, const struct run_end *end)
+{
+	switch (end->err.code) {
+	case EEXIST:
+	case EINVAL:
+	case ENOTSUP:
+	case ESRCH:
+		call_fail(call, &end->err);
+		break;
+	default:
+		call_fail_code(call, STATUS_UNKNOWN, end->err.text);
+	}
+}
+
+/* The task that a request is about; NULL: the caller has his answer. */
+static struct task *task_of(struct call *call, const char *id, const char *exec_id)
+{
+	struct service *s = call_user(call);
+	struct task *t = s->task;
+	struct err err = ERR_INIT;
+
+	if (strcmp(id, t->row.key.id) != 0 || !task_exists(t))
+		err_say(&err, ENOENT, "container not created");
+	else if (*exec_id)
+		err_say(&err, ENOENT, "process does not exist %s", exec_id);
+	else
+		return t;
+	call_fail(call, &err);
+	return NULL;
+}
+
+static Containerd__V1__Types__Status status_of(const struct task *t)
+{
+	if (t->exit_journalled)
+		return CONTAINERD__V1__TYPES__STATUS__STOPPED;
+	if (t->life == LIFE_CREATED || t->life == LIFE_STARTING)
+		return CONTAINERD__V1__TYPES__STATUS__CREATED;
+	if (t->life == LIFE_RUNNING)
+		return CONTAINERD__V1__TYPES__STATUS__RUNNING;
+	return CONTAINERD__V1__TYPES__STATUS__STOPPED;
+}
+
+static void on_state(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__StateRequest *req = in;
+	Containerd__Task__V2__StateResponse out = CONTAINERD__TASK__V2__STATE_RESPONSE__INIT;
+	struct task *t = task_of(call, req->id, req->exec_id);
+	Google__Protobuf__Timestamp at;
+
+	if (!t)
+		return;
+	told_time(&at, t->exit_journalled ? t->exit.at_ns : 0);
+	out.id = t->row.key.id;
+	out.bundle = t->row.bundle;
+	out.pid = (uint32_t)t->row.init.pid;
+	out.status = status_of(t);
+	out.stdin = t->name[0];
+	out.stdout = t->name[1];
+	out.stderr = t->name[2];
+	out.terminal = t->terminal;
+	out.exit_status = t->exit_journalled ? t->exit.status : 0;
+	out.exited_at = &at;
+	call_answer(call, &out.base);
+}
+
+static void on_create(struct call *call, const void *in)
+{
+	struct service *s = call_user(call);
+
+	create_begin(s->task, call, in);
+}
+
+static void on_started(struct op *op, const struct run_end *end)
+{
+	Containerd__Task__V2__StartResponse out = CONTAINERD__TASK__V2__START_RESPONSE__INIT;
+	struct task *t = op->task;
+	struct err err = ERR_INIT;
+
+	if (end->state != RUN_DONE) {
+		answer_failure(op->call, end);
+		return;
+	}
+	if (tell_start(t->journal, t->row.init.pid, task_wall_ns(t), &err) < 0)
+		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
+	outbox_kick(t->outbox);
+	out.pid = (uint32_t)t->row.init.pid;
+	call_answer(op->call, &out.base);
+}
+
+static void on_start(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__StartRequest *req = in;
+	struct task *t = task_of(call, req->id, req->exec_id);
+	struct err err = ERR_INIT;
+
+	if (t && op_begin(t, EV_START, NULL, call, on_started, &err) < 0)
+		call_fail(call, &err);
+}
+
+static void on_killed(struct op *op, const struct run_end *end)
+{
+	if (end->state == RUN_DONE)
+		answer_empty(op->call);
+	else
+		answer_failure(op->call, end);
+}
+
+static void on_kill(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__KillRequest *req = in;
+	struct task *t = task_of(call, req->id, req->exec_id);
+	struct run_options options = RUN_OPTIONS_INIT;
+	struct err err = ERR_INIT;
+	int rc;
+
+	if (!t)
+		return;
+	options.signal = req->signal;
+	options.all = req->all;
+	rc = t->exit_journalled ? err_say(&err, ENOENT, "process already finished")
+				: op_begin(t, EV_KILL, &options, call, on_killed, &err);
+	if (rc < 0)
+		call_fail(call, &err);
+}
+
+/* A created task that was never started has no exit but this. */
+static void exit_for_delete(struct task *t)
+{
+	if (t->exit_journalled)
+		return;
+	t->row.exit_how = EXIT_KILLED;
+	t->row.exit_status = 137;
+	t->row.exit_at_ns = task_wall_ns(t);
+	exit_from_row(t);
+}
+
+static void on_deleted(struct op *op, const struct run_end *end)
+{
+	Containerd__Task__V2__DeleteResponse out = CONTAINERD__TASK__V2__DELETE_RESPONSE__INIT;
+	Google__Protobuf__Timestamp at;
+	struct task *t = op->task;
+	struct err err = ERR_INIT;
+
+	if (end->state != RUN_DONE) {
+		err_say(&err, end->err.code, "failed to delete task: %s", end->err.text);
+		call_fail_code(op->call, STATUS_UNKNOWN, err.text);
+		return;
+	}
+	if (task_refresh(t, &err) < 0)
+		task_break(t, &err);
+	exit_from_row(t);
+	exit_for_delete(t);
+	if (tell_delete(t->journal, &t->exit, task_wall_ns(t), &err) < 0)
+		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
+	outbox_kick(t->outbox);
+	stdio_close(&t->stdio);
+	told_time(&at, t->exit.at_ns);
+	out.pid = (uint32_t)t->exit.pid;
+	out.exit_status = t->exit.status;
+	out.exited_at = &at;
+	call_answer(op->call, &out.base);
+}
+
+static void on_delete(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__DeleteRequest *req = in;
+	struct task *t = task_of(call, req->id, req->exec_id);
+	struct err err = ERR_INIT;
+
+	if (t && op_begin(t, EV_DELETE, NULL, call, on_deleted, &err) < 0)
+		call_fail(call, &err);
+}
+
+static void on_pids(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__PidsRequest *req = in;
+	Containerd__Task__V2__PidsResponse out = CONTAINERD__TASK__V2__PIDS_RESPONSE__INIT;
+	Containerd__V1__Types__ProcessInfo init = CONTAINERD__V1__TYPES__PROCESS_INFO__INIT;
+	Containerd__V1__Types__ProcessInfo *list[1] = { &init };
+	struct task *t = task_of(call, req->id, "");
+
+	if (!t)
+		return;
+	init.pid = (uint32_t)t->row.init.pid;
+	out.processes = list;
+	out.n_processes = t->exit_journalled ? 0 : 1;
+	call_answer(call, &out.base);
+}
+
+static void on_wait(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__WaitRequest *req = in;
+	struct task *t = task_of(call, req->id, req->exec_id);
+
+	if (t)
+		exit_wait(t, call);
+}
+
+static void on_connect(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__ConnectRequest *req = in;
+	Containerd__Task__V2__ConnectResponse out = CONTAINERD__TASK__V2__CONNECT_RESPONSE__INIT;
+	struct service *s = call_user(call);
+	const struct task *t = s->task;
+
+	out.shim_pid = (uint32_t)getpid();
+	if (strcmp(req->id, t->row.key.id) == 0 && task_exists(t))
+		out.task_pid = (uint32_t)t->row.init.pid;
+	call_answer(call, &out.base);
+}
+
+static void on_close_io(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__CloseIORequest *req = in;
+	struct task *t = task_of(call, req->id, req->exec_id);
+
+	if (!t)
+		return;
+	stdio_close_in(&t->stdio);
+	answer_empty(call);
+}
+
+static void on_shutdown(struct call *call, const void *in)
+{
+	struct service *s = call_user(call);
+
+	(void)in;
+	answer_empty(call);
+	if (!task_is_busy(s->task))
+		service_end(s);
+}
+
+#define ROW(name, in, out, fn)                               \
+	{ name, &containerd__task__v2__##in##__descriptor,    \
+	  &containerd__task__v2__##out##__descriptor, fn }
+#define ROW_EMPTY(name, in, fn)                              \
+	{ name, &containerd__task__v2__##in##__descriptor,    \
+	  &google__protobuf__empty__descriptor, fn }
+
+const struct method task_methods[] = {
+	ROW("State", state_request, state_response, on_state),
+	ROW("Create", create_task_request, create_task_response, on_create),
+	ROW("Start", start_request, start_response, on_start),
+	ROW("Delete", delete_request, delete_response, on_delete),
+	ROW("Pids", pids_request, pids_response, on_pids),
+	ROW_EMPTY("Kill", kill_request, on_kill),
+	ROW("Wait", wait_request, wait_response, on_wait),
+	ROW("Connect", connect_request, connect_response, on_connect),
+	ROW_EMPTY("CloseIO", close_iorequest, on_close_io),
+	ROW_EMPTY("Shutdown", shutdown_request, on_shutdown),
+	{ .name = NULL },
+};

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_SERVICE_EVENTS_H
+#define URUNC_SERVICE_EVENTS_H
+
+/*
+ * events.h - what containerd is told about a task, put into its outbox.
+ *
+ * Each is one write to the journal, or part of the caller's transaction. @at_ns is
+ * the wall clock now. Errors: the journal's.
+ */
+
+#include "journal/journal.h"
+
+#include "proto/api/google.pb-c.h"
+#include "proto/api/types.pb-c.h"
+
+/* What TaskCreate repeats of the request; all lent. */
+struct told_create {
+	const char *id, *bundle;
+	const char *stdio[3];
+	bool terminal;
+	Containerd__Types__Mount **rootfs;
+	size_t n_rootfs;
+};
+
+/* How a process ended. */
+struct told_exit {
+	pid_t pid;
+	uint32_t status;
+	int64_t at_ns; /* 0: it has not */
+};
+
+int tell_create(struct journal *j, const struct told_create *what, pid_t pid, int64_t at_ns,
+		struct err *err);
+int tell_start(struct journal *j, pid_t pid, int64_t at_ns, struct err *err);
+int tell_exit(struct journal *j, const struct told_exit *exit, int64_t at_ns, struct err *err);
+int tell_delete(struct journal *j, const struct told_exit *exit, int64_t at_ns,
+		struct err *err);
+
+/* A time as the wire wants it; 0 is Go's zero time. */
+void told_time(Google__Protobuf__Timestamp *ret, int64_t at_ns);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/service/task.h"
+
+#include "proto/api/task.pb-c.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+struct waiter {
+	struct waiter *next;
+	struct task *task;
+	struct call *call;
+};
+
+/* ---- who waits ------------------------------------------------------------------ */
+
+static void wait_answer(const struct task *t, struct call *call)
+{
+	Containerd__Task__V2__WaitResponse out = CONTAINERD__TASK__V2__WAIT_RESPONSE__INIT;
+	Google__Protobuf__Timestamp at;
+
+	told_time(&at, t->exit.at_ns);
+	out.exit_status = t->exit.status;
+	out.exited_at = &at;
+	call_answer(call, &out.base);
+}
+
+static void on_waiter_gone(struct call *call, void *arg)
+{
+	struct waiter *w = arg;
+	struct waiter **p = &w->task->waiters;
+
+	while (*p != w)
+		p = &(*p)->next;
+	*p = w->next;
+	free(w);
+	call_drop(call);
+}
+
+void exit_wait(struct task *t, struct call *call)
+{
+	struct err err = ERR_INIT;
+	struct waiter *w;
+
+	if (t->exit_journalled) {
+		wait_answer(t, call);
+		return;
+	}
+	w = malloc(sizeof(*w));
+	if (!w) {
+		err_set(&err, ENOMEM, "can't wait");
+		call_fail(call, &err);
+		return;
+	}
+	*w = (struct waiter){ .next = t->waiters, .task = t, .call = call };
+	t->waiters = w;
+	call_when_gone(call, on_waiter_gone, w);
+}
+
+static void tell_waiters(struct task *t)
+{
+	while (t->waiters) {
+		struct waiter *w = t->waiters;
+
+		t->waiters = w->next;
+		call_when_gone(w->call, NULL, NULL);
+		wait_answer(t, w->call);
+		free(w);
+	}
+}
+
+void exit_drop_waiters(struct task *t)
+{
+	while (t->waiters) {
+		struct waiter *w = t->waiters;
+
+		t->waiters = w->next;
+		call_when_gone(w->call, NULL, NULL);
+		call_drop(w->call);
+		free(w);
+	}
+}
+
+/* ---- writing it down ------------------------------------------------------------ */
+
+static int exit_commit(struct task *t, struct err *err)
+{
+	enum life_state now = t->life;
+	int rc = journal_begin(t->journal, err);
+
+	if (rc < 0)
+		return rc;
+	rc = journal_set_exit(t->journal, t->exit_how, t->exit.status, t->exit.at_ns, err);
+	if (rc >= 0)
+		rc = engine_fire(t->journal, EV_EXIT, &now, err);
+	if (rc >= 0)
+		rc = tell_exit(t->journal, &t->exit, task_wall_ns(t), err);
+	rc = task_commit(t, rc, err);
+	if (rc == 0)
+		t->life = now;
+	return rc;
+}
+
+static void exit_write(struct task *t);
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	exit_write(arg);
+}
+
+static void exit_later(struct task *t)
+{
+	struct timeval tv = { .tv_usec = EXIT_AGAIN_MS * 1000 };
+
+	if (!t->exit_again)
+		t->exit_again = evtimer_new(t->service->base, on_again, t);
+	if (t->exit_again)
+		event_add(t->exit_again, &tv);
+}
+
+/* Outcome before answer: nobody is told before the journal has it. */
+static void exit_write(struct task *t)
+{
+	struct err err = ERR_INIT;
+	int rc = exit_commit(t, &err);
+
+	if (rc == -EBUSY) {
+		exit_later(t);
+		return;
+	}
+	if (rc < 0) /* it can't be written: the truth is told all the same */
+		task_break(t, &err);
+	t->exit_journalled = true;
+	tell_waiters(t);
+	outbox_kick(t->outbox);
+	release_go_on(t);
+}
+
+/* ---- seeing it -------------------------------------------------------------------- */
+
+static void on_rest_killed(struct op *op, const struct run_end *end)
+{
+	if (end->err.code)
+		log_say(op->task->service->o->log, LOG_LEVEL_WARNING, "task %s: %s",
+			op->task->row.key.id, end->err.text);
+	exit_write(op->task);
+}
+
+/* Without a pid namespace of its own the kernel kills nobody else with init. */
+static int kill_rest(struct task *t)
+{
+	struct run_options options = RUN_OPTIONS_INIT;
+	struct err err = ERR_INIT;
+
+	options.signal = SIGKILL;
+	options.all = true;
+	return op_begin(t, EV_KILL, &options, NULL, on_rest_killed, &err);
+}
+
+static void exit_seen(struct task *t, int status)
+{
+	exit_unwatch(t);
+	t->exit.pid = t->row.init.pid;
+	t->exit.at_ns = task_wall_ns(t);
+	t->exit.status = status == -1 ? 255
+		       : WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status)
+					     : (uint32_t)WEXITSTATUS(status);
+	t->exit_how = status == -1 ? EXIT_UNKNOWN : EXIT_REAPED;
+	if (!t->shared_pids || kill_rest(t) < 0)
+		exit_write(t);
+	exit_reap_orphans(t->service);
+}
+
+static void on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	struct task *t = arg;
+	struct node *n = t->service->o->node;
+	struct err err = ERR_INIT;
+	int status = -1;
+	int rc = n->reap(n, &t->row.init, &status, &err);
+
+	(void)fd;
+	(void)what;
+	if (rc != 0)
+		exit_seen(t, rc < 0 ? -1 : status);
+}
+
+void exit_unwatch(struct task *t)
+{
+	if (t->init_gone)
+		event_free(t->init_gone);
+	t->init_gone = NULL;
+}
+
+/* While a plan that moves the state is under way an exit stays a zombie: TaskStart
+ * must come before TaskExit, and an undo wants to see for itself. */
+void exit_watch(struct task *t)
+{
+	struct node *n = t->service->o->node;
+	struct err err = ERR_INIT;
+	int fd;
+
+	if ((t->life != LIFE_CREATED && t->life != LIFE_RUNNING) || t->exit.at_ns) {
+		exit_unwatch(t);
+		return;
+	}
+	if (t->init_gone || !t->row.init.pid)
+		return;
+	fd = n->watch(n, &t->row.init, &err);
+	if (fd < 0) {
+		exit_seen(t, -1);
+		return;
+	}
+	t->init_gone = event_new(t->service->base, fd, EV_READ | EV_PERSIST, on_gone, t);
+	if (t->init_gone)
+		event_add(t->init_gone, NULL);
+}
+
+void exit_from_row(struct task *t)
+{
+	if (t->row.exit_how == EXIT_NONE_ || t->exit_journalled)
+		return;
+	t->exit = (struct told_exit){ .pid = t->row.init.pid,
+				      .status = t->row.exit_status,
+				      .at_ns = t->row.exit_at_ns };
+	t->exit_journalled = true;
+	tell_waiters(t);
+}
+
+/* Processes that lost their parent below us become our children. While a plan is
+ * under way a zombie that nobody knows may be the init that it is about to name. */
+void exit_reap_orphans(struct service *s)
+{
+	const struct task *t = s->task;
+
+	if (!t || t->ops)
+		return;
+	for (;;) {
+		siginfo_t si = { .si_pid = 0 };
+
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
+			return;
+		if (si.si_pid == t->row.init.pid && t->init_gone)
+			return; /* its own event comes */
+		(void)waitpid(si.si_pid, NULL, WNOHANG);
+	}
+}

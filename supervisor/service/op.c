@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/service/task.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void unlink_op(struct op *op)
+{
+	struct op **p = &op->task->ops;
+
+	while (*p != op)
+		p = &(*p)->next;
+	*p = op->next;
+}
+
+static void on_end(void *arg, const struct run_end *end)
+{
+	struct op *op = arg;
+	struct task *t = op->task;
+
+	op->driver = NULL;
+	unlink_op(op);
+	/* A kill moves no state, and others may have moved it meanwhile. */
+	if (op->ev != EV_KILL)
+		t->life = end->life;
+	if (end->err.code == ESTALE)
+		task_break(t, &end->err);
+	op->end(op, end);
+	free(op);
+	exit_watch(t);
+	release_go_on(t);
+	exit_reap_orphans(t->service);
+	service_look_idle(t->service);
+}
+
+/* @run is the op's, also on failure. */
+static int op_drive(struct op *op, struct run *run, enum wake_why why, struct err *err)
+{
+	struct task *t = op->task;
+	enum life_state life = run_life(run);
+
+	op->driver = driver_start(t->service->base, t->service->o->node, run, why, on_end, op,
+				  err);
+	if (!op->driver)
+		return -ENOMEM;
+	op->next = t->ops;
+	t->ops = op;
+	if (op->ev != EV_KILL)
+		t->life = life;
+	return 0;
+}
+
+static struct op *op_new(struct task *t, enum life_event ev,
+			 void (*end)(struct op *, const struct run_end *), struct err *err)
+{
+	struct op *op = calloc(1, sizeof(*op));
+
+	if (!op)
+		err_set(err, ENOMEM, "task %s", t->row.key.id);
+	else
+		*op = (struct op){ .task = t, .ev = ev, .end = end };
+	return op;
+}
+
+int op_begin(struct task *t, enum life_event ev, const struct run_options *options,
+	     struct call *call, void (*end)(struct op *, const struct run_end *),
+	     struct err *err)
+{
+	struct run *run = NULL;
+	struct op *op;
+	int rc = task_may_change(t, err);
+
+	if (rc < 0)
+		return rc;
+	op = op_new(t, ev, end, err);
+	if (!op)
+		return -ENOMEM;
+	rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
+	if (rc == 0)
+		rc = op_drive(op, run, WAKE_BEGIN, err);
+	if (rc < 0) {
+		free(op);
+		return rc;
+	}
+	op->call = call;
+	return 0;
+}
+
+int op_resume(struct task *t, void (*end)(struct op *, const struct run_end *),
+	      struct err *err)
+{
+	struct run *run = NULL;
+	struct op *op = op_new(t, EV_NONE_, end, err);
+	int rc;
+
+	if (!op)
+		return -ENOMEM;
+	rc = run_resume(&run, &t->service->engine, t->journal, NULL, err);
+	if (rc <= 0) {
+		free(op);
+		return rc;
+	}
+	rc = op_drive(op, run, WAKE_RESUME, err);
+	if (rc < 0)
+		free(op);
+	return rc < 0 ? rc : 1;
+}
+
+void ops_stop(struct task *t)
+{
+	while (t->ops) {
+		struct op *op = t->ops;
+
+		t->ops = op->next;
+		driver_stop(op->driver);
+		if (op->call)
+			call_drop(op->call);
+		free(op);
+	}
+}

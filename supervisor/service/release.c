@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/service/task.h"
+
+#include "proto/api/urunc_shim.pb-c.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+static void release_answer(struct task *t)
+{
+	Urunc__Shim__V1__ReleaseResponse out = URUNC__SHIM__V1__RELEASE_RESPONSE__INIT;
+	Google__Protobuf__Timestamp at;
+	struct call *call = t->release;
+
+	told_time(&at, t->exit.at_ns);
+	out.pid = (uint32_t)t->exit.pid;
+	out.exit_status = t->exit.status;
+	out.exited_at = &at;
+	t->release = NULL;
+	call_answer(call, &out.base);
+	service_end(t->service);
+}
+
+static void release_fail(struct task *t, const struct err *err)
+{
+	struct call *call = t->release;
+
+	t->release = NULL;
+	call_fail(call, err);
+}
+
+static void on_killed(struct op *op, const struct run_end *end)
+{
+	(void)op; /* what counts is the exit, which comes by itself */
+	(void)end;
+}
+
+static void on_deleted(struct op *op, const struct run_end *end)
+{
+	struct task *t = op->task;
+	struct err err = ERR_INIT;
+
+	if (task_refresh(t, &err) == 0)
+		exit_from_row(t);
+	if (end->state != RUN_DONE && t->release)
+		release_fail(t, &end->err);
+}
+
+static int release_kill(struct task *t, struct err *err)
+{
+	struct run_options options = RUN_OPTIONS_INIT;
+
+	if (t->released)
+		return 0;
+	t->released = true;
+	options.signal = SIGKILL;
+	return op_begin(t, EV_KILL, &options, NULL, on_killed, err);
+}
+
+void release_go_on(struct task *t)
+{
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	if (!t->release || t->ops)
+		return;
+	if (t->life == LIFE_RUNNING)
+		rc = release_kill(t, &err);
+	else if (task_exists(t))
+		rc = op_begin(t, EV_DELETE, NULL, NULL, on_deleted, &err);
+	else
+		release_answer(t);
+	if (rc < 0)
+		release_fail(t, &err);
+}
+
+static void on_release(struct call *call, const void *in)
+{
+	const Urunc__Shim__V1__ReleaseRequest *req = in;
+	struct service *s = call_user(call);
+	struct task *t = s->task;
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	if (strcmp(req->id, t->row.key.id) != 0)
+		rc = err_say(&err, ENOENT, "no task %s here", req->id);
+	else if (t->release || t->creating || (task_is_busy(t) && !task_exists(t)))
+		rc = err_say(&err, EBUSY, "task %s is %s", req->id, life_state_name(t->life));
+	else
+		rc = journal_close_outbox(t->journal, &err);
+	if (rc < 0) {
+		call_fail(call, &err);
+		return;
+	}
+	t->release = call;
+	release_go_on(t);
+}
+
+const struct method shim_methods[] = {
+	{ "Release", &urunc__shim__v1__release_request__descriptor,
+	  &urunc__shim__v1__release_response__descriptor, on_release },
+	{ .name = NULL },
+};

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/service/service.h"
+
+#include "journal/base/cleanup.h"
+#include "proto/ttrpc/server.h"
+#include "supervisor/bundle/config.h"
+#include "supervisor/service/task.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+static void stop(struct service *s)
+{
+	server_stop(s->server, STOP_MS);
+}
+
+static void on_stopped(void *arg)
+{
+	struct service *s = arg;
+
+	event_base_loopexit(s->base, NULL);
+}
+
+static void on_drain_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	stop(arg);
+}
+
+/* What `start` made is gone. The last events may still be on their way. */
+static void on_finished(struct op *op, const struct run_end *end)
+{
+	struct service *s = op->task->service;
+	struct timeval tv = { .tv_sec = DRAIN_MS / 1000 };
+
+	s->finished = end->state == RUN_DONE;
+	if (outbox_is_empty(op->task->outbox))
+		stop(s);
+	else
+		event_add(s->drain, &tv);
+}
+
+void service_end(struct service *s)
+{
+	struct err err = ERR_INIT;
+
+	if (s->ending)
+		return;
+	s->ending = true;
+	event_del(s->idle);
+	if (op_begin(s->task, EV_FINISH, NULL, NULL, on_finished, &err) == 0)
+		return;
+	log_say(s->o->log, LOG_LEVEL_ERROR, "the shim ends, its rows stay: %s", err.text);
+	stop(s);
+}
+
+/* ---- without anything to do ----------------------------------------------------------- */
+
+static bool is_idle(const struct service *s)
+{
+	return !s->ending && !task_is_busy(s->task) && server_peers(s->server) == 0 &&
+	       outbox_is_empty(s->task->outbox);
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct service *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (is_idle(s))
+		service_end(s);
+}
+
+void service_look_idle(struct service *s)
+{
+	struct timeval tv = { .tv_sec = s->o->config->idle_exit_s };
+
+	if (s->finished && outbox_is_empty(s->task->outbox)) {
+		stop(s);
+		return;
+	}
+	if (!s->task || !is_idle(s))
+		event_del(s->idle);
+	else if (!event_pending(s->idle, EV_TIMEOUT, NULL))
+		event_add(s->idle, &tv);
+}
+
+static void on_peers(void *arg, size_t n)
+{
+	(void)n;
+	service_look_idle(arg);
+}
+
+/* ---- signals ----------------------------------------------------------------------------- */
+
+static void on_child(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	exit_reap_orphans(arg);
+}
+
+/* An orderly exit: with a task its rows stay, and whoever comes next goes on. */
+static void on_term(evutil_socket_t fd, short what, void *arg)
+{
+	struct service *s = arg;
+
+	(void)what;
+	if (!task_is_busy(s->task)) {
+		service_end(s);
+		return;
+	}
+	log_say(s->o->log, LOG_LEVEL_WARNING,
+		"signal %d: the shim ends; task %s stays as it is, in the journal", (int)fd,
+		s->task->row.key.id);
+	s->ending = true;
+	stop(s);
+}
+
+static int signals_begin(struct service *s)
+{
+	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		s->signals[i] = evsignal_new(s->base, signals[i], i ? on_term : on_child, s);
+		if (!s->signals[i] || event_add(s->signals[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+/* ---- begin and end ------------------------------------------------------------------------- */
+
+static int loop_begin(struct service *s, struct err *err)
+{
+	struct event_config *config = event_config_new();
+
+	if (config)
+		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	s->base = config ? event_base_new_with_config(config) : NULL;
+	if (config)
+		event_config_free(config);
+	if (s->base) {
+		s->idle = evtimer_new(s->base, on_idle, s);
+		s->drain = evtimer_new(s->base, on_drain_over, s);
+	}
+	if (!s->base || !s->idle || !s->drain || signals_begin(s) < 0)
+		return err_set(err, ENOMEM, "can't make the loop");
+	return 0;
+}
+
+static int serve_begin(struct service *s, const struct server_hooks *hooks, struct err *err)
+{
+	static const struct {
+		const char *name;
+		const struct method *methods;
+	} services[] = {
+		{ "containerd.task.v2.Task", task_methods },
+		{ "containerd.task.v3.Task", task_methods },
+		{ "urunc.shim.v1.Shim", shim_methods },
+	};
+	int rc = server_new(&s->server, s->base, hooks, s, err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(services) && rc == 0; i++)
+		rc = server_register(s->server, services[i].name, services[i].methods, s, err);
+	return rc;
+}
+
+static void service_clear(struct service *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
+		if (s->signals[i])
+			event_free(s->signals[i]);
+	if (s->idle)
+		event_free(s->idle);
+	if (s->drain)
+		event_free(s->drain);
+	if (s->base)
+		event_base_free(s->base);
+}
+
+/* The task's file: into the history if nothing is left, else it stays. */
+static int put_away(struct service *s, struct err *err)
+{
+	const struct service_options *o = s->o;
+	struct journal *j = o->journal;
+	int rc;
+
+	if (!s->finished) {
+		journal_close(j);
+		return 0;
+	}
+	rc = journal_finish(&j, err);
+	if (rc == 0)
+		rc = journal_prune(o->place, (int64_t)o->config->history_days * 86400,
+				   o->config->history_count, err);
+	return rc;
+}
+
+int service_run(const struct service_options *options, struct err *err)
+{
+	static const struct server_hooks hooks = {
+		.opened = on_peers, .closed = on_peers, .stopped = on_stopped,
+	};
+	struct service s = { .o = options,
+			     .engine = { .node = options->node, .config = options->config } };
+	int rc = loop_begin(&s, err);
+
+	if (rc == 0)
+		rc = serve_begin(&s, &hooks, err);
+	if (rc == 0)
+		rc = task_new(&s.task, &s, err);
+	if (rc == 0)
+		rc = server_listen(s.server, options->listen_fd, err);
+	if (rc == 0) {
+		service_look_idle(&s);
+		if (event_base_dispatch(s.base) < 0)
+			rc = err_say(err, EIO, "the loop ended by itself");
+	}
+	server_free(s.server);
+	task_free(s.task);
+	service_clear(&s);
+	if (rc < 0) {
+		journal_close(options->journal);
+		return rc;
+	}
+	return put_away(&s, err);
+}

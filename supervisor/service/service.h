@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_SERVICE_SERVICE_H
+#define URUNC_SERVICE_SERVICE_H
+
+/*
+ * service.h - a serving shim: the task API on a socket, driven by one loop.
+ *
+ * All it does to the node goes through runs of the engine. What it keeps in memory
+ * besides is what State, Wait and Connect answer, so that they never wait for the
+ * journal, and the descriptors of a container's stdio.
+ *
+ * Nothing on the loop blocks. A caller that gives up only stops waiting: a plan goes
+ * on to its end, or to undo.
+ */
+
+#include "supervisor/engine/engine.h"
+#include "supervisor/io/log.h"
+
+struct service_options {
+	struct node *node;           /* lent, with what follows                     */
+	const struct config *config;
+	const struct journal_place *place;
+	struct journal *journal;     /* of the first task, owned; the service's      */
+	int listen_fd;               /* bound and listening; the service's           */
+	struct log *log;
+};
+
+/**
+ * service_run() - serve until the end
+ *
+ * It begins by resuming: whatever the rows say is under way is gone on with.
+ *
+ * The end is one of: Shutdown, or a minute without task and connection (then what
+ * `start` made is taken back and the journal moves to the history); SIGTERM or
+ * SIGINT with a task (then the rows stay, for whoever comes next).
+ *
+ * Return: 0; < 0 it could not begin, or not go on.
+ */
+int service_run(const struct service_options *options, struct err *err);
+
+#endif

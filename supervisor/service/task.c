@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/service/task.h"
+
+#include "supervisor/engine/plan.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool task_exists(const struct task *t)
+{
+	switch (t->life) {
+	case LIFE_CREATED:
+	case LIFE_STARTING:
+	case LIFE_RUNNING:
+	case LIFE_STOPPED:
+	case LIFE_DELETING:
+	case LIFE_STUCK:
+		return true;
+	case LIFE_NONE_:
+	case LIFE_NEW:
+	case LIFE_CREATING:
+	case LIFE_UNDOING:
+	case LIFE_DELETED:
+	case LIFE_FINISHING:
+	case LIFE_TAKEDOWN:
+	case LIFE_GONE:
+	case LIFE_N:
+		break;
+	}
+	return false;
+}
+
+bool task_is_busy(const struct task *t)
+{
+	return task_exists(t) || t->creating || t->ops || t->release ||
+	       (t->life != LIFE_NEW && t->life != LIFE_DELETED && t->life != LIFE_GONE);
+}
+
+int task_refresh(struct task *t, struct err *err)
+{
+	struct task_row row;
+	int rc = journal_task(t->journal, &row, err);
+
+	if (rc < 0)
+		return rc;
+	task_row_clear(&t->row);
+	t->row = row;
+	t->life = life_state_of(row.state);
+	return 0;
+}
+
+void task_break(struct task *t, const struct err *why)
+{
+	if (t->broken.code)
+		return;
+	t->broken = *why;
+	log_say(t->service->o->log, LOG_LEVEL_ERROR, "task %s/%s: %s; nothing is changed any more",
+		t->row.key.ns, t->row.key.id, why->text);
+	(void)journal_note(t->journal, "broken", why->text, NULL);
+}
+
+int task_may_change(const struct task *t, struct err *err)
+{
+	if (!t->broken.code)
+		return 0;
+	return err_say(err, t->broken.code, "task %s is left alone since: %s; see uruncctl show",
+		       t->row.key.id, t->broken.text);
+}
+
+int task_commit(struct task *t, int rc, struct err *err)
+{
+	if (rc >= 0)
+		return journal_commit(t->journal, err);
+	journal_rollback(t->journal);
+	return rc;
+}
+
+int64_t task_wall_ns(const struct task *t)
+{
+	struct node *n = t->service->o->node;
+
+	return n->wall_ns(n);
+}
+
+static void on_drained(void *arg)
+{
+	struct task *t = arg;
+
+	service_look_idle(t->service);
+}
+
+/* What an earlier server was asked, from the row. */
+static int read_request(struct task *t, struct err *err)
+{
+	static const char *const names[3] = { "stdin", "stdout", "stderr" };
+	json_object *request = json_tokener_parse(t->row.request[0] ? t->row.request : "{}");
+
+	for (int i = 0; i < 3; i++) {
+		t->name[i] = strdup(json_text(request, names[i], ""));
+		if (!t->name[i]) {
+			json_object_put(request);
+			return err_set(err, ENOMEM, "task %s", t->row.key.id);
+		}
+	}
+	t->terminal = json_true(request, "terminal");
+	t->shared_pids = strcmp(json_text(request, "pid_namespace", ""), "shared") == 0;
+	json_object_put(request);
+	return 0;
+}
+
+static void on_resumed(struct op *op, const struct run_end *end)
+{
+	struct err err = ERR_INIT;
+
+	(void)end;
+	if (task_refresh(op->task, &err) < 0)
+		task_break(op->task, &err);
+}
+
+static int task_begin(struct task *t, struct err *err)
+{
+	int rc = task_refresh(t, err);
+
+	if (rc == 0)
+		rc = read_request(t, err);
+	if (rc == 0)
+		rc = outbox_new(&t->outbox, t->service->base, t->journal, t->row.ttrpc_address,
+				on_drained, t, err);
+	if (rc == 0)
+		rc = op_resume(t, on_resumed, err);
+	if (rc < 0)
+		return rc;
+	exit_from_row(t);
+	exit_watch(t);
+	outbox_kick(t->outbox);
+	return 0;
+}
+
+int task_new(struct task **ret, struct service *s, struct err *err)
+{
+	struct task *t = calloc(1, sizeof(*t));
+	int rc;
+
+	if (!t)
+		return err_set(err, ENOMEM, "a task");
+	t->service = s;
+	t->journal = s->o->journal;
+	t->stdio = (struct stdio)STDIO_INIT;
+	rc = task_begin(t, err);
+	if (rc < 0) {
+		task_free(t);
+		return rc;
+	}
+	*ret = t;
+	return 0;
+}
+
+struct task *task_free(struct task *t)
+{
+	if (!t)
+		return NULL;
+	create_drop(t);
+	ops_stop(t);
+	exit_unwatch(t);
+	exit_drop_waiters(t);
+	if (t->release)
+		call_drop(t->release);
+	if (t->exit_again)
+		event_free(t->exit_again);
+	outbox_free(t->outbox);
+	stdio_close(&t->stdio);
+	for (int i = 0; i < 3; i++)
+		free(t->name[i]);
+	task_row_clear(&t->row);
+	free(t);
+	return NULL;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_SERVICE_TASK_H
+#define URUNC_SERVICE_TASK_H
+
+/*
+ * task.h - the inside of the service, for the files of this folder alone.
+ */
+
+#include "proto/ttrpc/method.h"
+#include "supervisor/io/stdio.h"
+#include "supervisor/service/driver.h"
+#include "supervisor/service/events.h"
+#include "supervisor/service/outbox.h"
+#include "supervisor/service/service.h"
+
+#define EXIT_AGAIN_MS 20   /* the journal was busy              */
+#define DRAIN_MS      5000 /* for the last events, at the end   */
+#define STOP_MS       500  /* for peers to read the last answer */
+
+struct event;
+struct server;
+struct op;
+struct create;
+struct waiter;
+
+struct service {
+	const struct service_options *o;
+	struct engine engine;
+	struct event_base *base;
+	struct server *server;
+	struct task *task; /* the shim's only one */
+	struct event *signals[3];
+	struct event *idle, *drain;
+	bool ending;   /* nothing new is begun              */
+	bool finished; /* what `start` made was taken back  */
+};
+
+/* One task, as far as memory goes. */
+struct task {
+	struct service *service;
+	struct journal *journal;
+	struct outbox *outbox;
+	struct task_row row;      /* as of the last refresh; texts for answers */
+	enum life_state life;
+	char *name[3];            /* of its stdio                              */
+	bool terminal;
+	bool shared_pids;         /* its processes outlive its init            */
+	struct stdio stdio;
+	struct create *creating;  /* between the request and its plan          */
+	struct op *ops;           /* plans under way                           */
+	struct waiter *waiters;
+	struct event *init_gone;  /* its pidfd; NULL: not watched              */
+	struct event *exit_again; /* an exit that the journal did not take yet */
+	struct told_exit exit;    /* .at_ns 0: it has not                      */
+	enum exit_how exit_how;
+	bool exit_journalled;     /* waiters were, and are, answered            */
+	bool released;            /* its init was killed for that               */
+	struct call *release;     /* who waits for the task to be released     */
+	struct err broken;        /* code 0: not; else why nothing is changed  */
+};
+
+/* ---- task.c ------------------------------------------------------------------- */
+
+/* A task of the journal's rows; it resumes the run that is under way. */
+int task_new(struct task **ret, struct service *s, struct err *err);
+struct task *task_free(struct task *t);
+
+/* It exists for callers: created, and not deleted. */
+bool task_exists(const struct task *t);
+/* Something of it exists, or is about to. */
+bool task_is_busy(const struct task *t);
+
+/* Read the row again. On failure the memory stays. */
+int task_refresh(struct task *t, struct err *err);
+
+/* An invariant is broken: from here on nothing is changed. */
+void task_break(struct task *t, const struct err *why);
+
+/* 0, or the error that a changing call is refused with. */
+int task_may_change(const struct task *t, struct err *err);
+
+/* Begin, commit, or roll back if @rc says so; @rc or the commit's code. */
+int task_commit(struct task *t, int rc, struct err *err);
+
+int64_t task_wall_ns(const struct task *t);
+
+/* ---- op.c: plans under way ------------------------------------------------------ */
+
+/* A plan under way, and who waits for it. */
+struct op {
+	struct task *task;
+	struct op *next;
+	struct driver *driver;
+	enum life_event ev; /* EV_NONE_: one that was resumed */
+	struct call *call;  /* NULL: nobody                   */
+	void (*end)(struct op *op, const struct run_end *end); /* ends .call */
+};
+
+/* Let an event with a plan happen; op->end follows. @call passes over on success only. */
+int op_begin(struct task *t, enum life_event ev, const struct run_options *options,
+	     struct call *call, void (*end)(struct op *, const struct run_end *),
+	     struct err *err);
+/* Go on with the newest open run of the rows. 1, or 0: there is none. */
+int op_resume(struct task *t, void (*end)(struct op *, const struct run_end *),
+	      struct err *err);
+void ops_stop(struct task *t);
+
+/* ---- exit.c: the end of init ------------------------------------------------------ */
+
+/* Watch init, unless its end is to be kept for later. Call it after each change. */
+void exit_watch(struct task *t);
+void exit_unwatch(struct task *t);
+
+/* What the row says about an exit that a plan has seen; then the waiters are told. */
+void exit_from_row(struct task *t);
+
+/* Wait's answer, now or later; takes @call. */
+void exit_wait(struct task *t, struct call *call);
+void exit_drop_waiters(struct task *t);
+
+/* Reap children that nobody knows, if none can be an init. */
+void exit_reap_orphans(struct service *s);
+
+/* ---- create.c ---------------------------------------------------------------------- */
+
+/* Takes @call. */
+void create_begin(struct task *t, struct call *call, const void *in);
+void create_drop(struct task *t);
+
+/* ---- release.c --------------------------------------------------------------------- */
+
+extern const struct method shim_methods[];
+
+/* Somebody asked for the task's release: do the next thing for it. */
+void release_go_on(struct task *t);
+
+/* ---- api.c --------------------------------------------------------------------------- */
+
+extern const struct method task_methods[];
+
+/* A failure of a plan: the caller must not take it for a missing task. */
+void answer_failure(struct call *call, const struct run_end *end);
+
+/* ---- service.c ------------------------------------------------------------------------- */
+
+/* The end, with what `start` made taken back. Nothing happens while a task is busy. */
+void service_end(struct service *s);
+
+/* After anything that may have made the service idle. */
+void service_look_idle(struct service *s);
+
+#endif
