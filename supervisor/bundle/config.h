@@ -32,9 +32,12 @@ struct config {
 	bool debug;                       /* debug = false                          */
 };
 
-/* @file: a path, or NULL for the environment's or the default one. -EINVAL with
- * file, line and what is wrong. The caller clears. */
+/* @file: a path, or NULL for the environment's or the default one. A file that was
+ * named must be there: -ENOENT. -EINVAL with file, line and what is wrong. The caller
+ * clears. */
 int config_load(struct config *ret, const char *file, struct err *err);
+/* Settings of a text, over those in @config. Pure. -EINVAL "line N: ...". */
+int config_parse(struct config *config, const char *text, size_t len, struct err *err);
 void config_clear(struct config *config);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "journal/base/crash.h"
 
+#include <errno.h>
 #include <signal.h>
 
 extern const struct step_ops step_server;

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/bundle/annotations.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/unikernel/monitors.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PREFIX "com.urunc.unikernel."
+
+/* Key in the bundle, name in the request. Only the classic ones were ever encoded. */
+static const struct {
+	const char *key, *name;
+	bool must, flag, encoded;
+} known[] = {
+	{ PREFIX "unikernelType", "type", .must = true, .encoded = true },
+	{ PREFIX "hypervisor", "monitor", .must = true, .encoded = true },
+	{ PREFIX "binary", "binary", .must = true, .encoded = true },
+	{ PREFIX "unikernelVersion", "version", .encoded = true },
+	{ PREFIX "cmdline", "cmdline", .encoded = true },
+	{ PREFIX "initrd", "initrd", .encoded = true },
+	{ PREFIX "block", "block", .encoded = true },
+	{ PREFIX "blkMntPoint", "block_mount", .encoded = true },
+	{ PREFIX "mountRootfs", "mount_rootfs", .flag = true, .encoded = true },
+	{ PREFIX "vAccel", "vaccel", .encoded = false },
+	{ PREFIX "RPCAddress", "rpc_address", .encoded = false },
+};
+
+static int digit64(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+int annotations_base64(const char *text, char *out, size_t size)
+{
+	size_t len = strlen(text);
+	size_t pad = len >= 1 && text[len - 1] == '=' ? 1 + (len >= 2 && text[len - 2] == '=') : 0;
+	uint32_t bits = 0;
+	size_t used = 0;
+	int have = 0;
+
+	if (len == 0 || len % 4 != 0)
+		return -1;
+	for (size_t i = 0; i < len - pad; i++) {
+		int d = digit64(text[i]);
+
+		if (d < 0)
+			return -1;
+		bits = (bits << 6) | (uint32_t)d;
+		have += 6;
+		if (have < 8)
+			continue;
+		have -= 8;
+		out[used] = (char)(bits >> have);
+		if (out[used] < 0x20 || out[used] > 0x7e || used + 1 >= size)
+			return -1;
+		used++;
+		bits &= (1u << have) - 1;
+	}
+	if (bits != 0 || used == 0)
+		return -1;
+	out[used] = '\0';
+	return (int)used;
+}
+
+/* As Go reads a boolean; anything else counts as no. */
+static bool is_yes(const char *text)
+{
+	static const char *const yes[] = { "1", "t", "T", "TRUE", "true", "True" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
+		if (strcmp(text, yes[i]) == 0)
+			return true;
+	return false;
+}
+
+static const char *lookup(json_object *annotations, const char *key)
+{
+	json_object *value = NULL;
+
+	if (!annotations || !json_object_object_get_ex(annotations, key, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return NULL;
+	return json_object_get_string(value);
+}
+
+static int check(json_object *annotations, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		const char *text = lookup(annotations, known[i].key);
+		size_t len = text ? strlen(text) : 0;
+
+		if (len > ANNOTATION_MAX)
+			return err_say(err, EINVAL, "annotation %s is %zu bytes long, and the "
+				       "limit is %d", known[i].key, len, ANNOTATION_MAX);
+	}
+	return 0;
+}
+
+static bool is_encoded(json_object *annotations)
+{
+	const char *type = lookup(annotations, known[0].key);
+	char plain[ANNOTATION_MAX + 1];
+
+	return type && !monitor_type_known(type) &&
+	       annotations_base64(type, plain, sizeof(plain)) > 0;
+}
+
+static int put(json_object *o, size_t i, const char *text, bool encoded)
+{
+	char plain[ANNOTATION_MAX + 1];
+	json_object *value;
+
+	if (encoded && known[i].encoded && annotations_base64(text, plain, sizeof(plain)) > 0)
+		text = plain;
+	value = known[i].flag ? json_object_new_boolean(is_yes(text))
+			      : json_object_new_string(text);
+	if (value && json_object_object_add(o, known[i].name, value) == 0)
+		return 0;
+	json_object_put(value);
+	return -ENOMEM;
+}
+
+int annotations_unikernel(json_object *annotations, json_object **ret, struct err *err)
+{
+	auto_json json_object *o = NULL;
+	bool encoded;
+	int rc = check(annotations, err);
+
+	if (rc < 0)
+		return rc;
+	encoded = is_encoded(annotations);
+	o = json_object_new_object();
+	if (!o)
+		return err_set(err, ENOMEM, "read the annotations");
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		const char *text = lookup(annotations, known[i].key);
+
+		if (known[i].must && (!text || !text[0]))
+			return 0;
+		if (text && text[0] && put(o, i, text, encoded) < 0)
+			return err_set(err, ENOMEM, "read the annotations");
+	}
+	*ret = TAKE_PTR(o);
+	return 1;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_BUNDLE_ANNOTATIONS_H
+#define URUNC_BUNDLE_ANNOTATIONS_H
+
+/*
+ * annotations.h - is this bundle a unikernel, and which?
+ *
+ * The keys com.urunc.unikernel.*. Old images have their values in base64, newer ones
+ * in plain text; the type, which is one of a few known words, decides for all.
+ */
+
+#include "journal/base/err.h"
+
+#include <json-c/json.h>
+#include <stddef.h>
+
+#define ANNOTATION_MAX 4096 /* bytes of one value */
+
+/**
+ * annotations_unikernel() - describe the unikernel of a bundle
+ * @annotations:	an object of strings, or NULL
+ * @ret:	the caller's to json_object_put(): { "type", "monitor", "binary" } and, if
+ *		given, "version", "cmdline", "initrd", "block", "block_mount",
+ *		"mount_rootfs" (bool), "vaccel", "rpc_address"
+ *
+ * Return: 1; 0: not a unikernel, for type, monitor or binary is missing; -EINVAL a
+ * value is too long or no text.
+ */
+int annotations_unikernel(json_object *annotations, json_object **ret, struct err *err);
+
+/* Strict base64 of printable text into @out (@size with the NUL): its length, or -1:
+ * it is not that. Pure. */
+int annotations_base64(const char *text, char *out, size_t size);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/bundle/config.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/bundle/toml.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_MAX (64 * 1024) /* bytes of a config file */
+#define DAYS_MAX 36500
+#define SECONDS_MAX (24 * 3600)
+
+static int set_text(char **field, const struct toml_value *value, struct err *err)
+{
+	char *text;
+	int rc = toml_want(value, TOML_TEXT, err);
+
+	if (rc < 0)
+		return rc;
+	text = strdup(value->text);
+	if (!text)
+		return err_set(err, ENOMEM, "%s", value->key);
+	free(*field);
+	*field = text;
+	return 0;
+}
+
+/* A folder that everything else hangs on: absolute, and no way up. */
+static int set_folder(char **field, const struct toml_value *value, struct err *err)
+{
+	int rc = set_text(field, value, err);
+
+	if (rc < 0)
+		return rc;
+	if ((*field)[0] != '/' || (*field)[1] == '\0' || strstr(*field, "/../") ||
+	    strstr(*field, "//"))
+		return err_say(err, EINVAL, "%s must be an absolute path of a folder",
+			       value->key);
+	return 0;
+}
+
+static int set_int(int *field, const struct toml_value *value, int max, struct err *err)
+{
+	int rc = toml_want(value, TOML_INT, err);
+
+	if (rc < 0)
+		return rc;
+	if (value->number < 0 || value->number > max)
+		return err_say(err, EINVAL, "%s must be from 0 to %d", value->key, max);
+	*field = (int)value->number;
+	return 0;
+}
+
+static int set_policy(enum choice_policy *field, const struct toml_value *value, struct err *err)
+{
+	int rc = toml_want(value, TOML_TEXT, err);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(value->text, "best-effort") == 0)
+		*field = CHOICE_BEST_EFFORT;
+	else if (strcmp(value->text, "required") == 0)
+		*field = CHOICE_REQUIRED;
+	else
+		return err_say(err, EINVAL, "%s must be \"best-effort\" or \"required\"",
+			       value->key);
+	return 0;
+}
+
+static int set_bool(bool *field, const struct toml_value *value, struct err *err)
+{
+	int rc = toml_want(value, TOML_BOOL, err);
+
+	if (rc == 0)
+		*field = value->yes;
+	return rc;
+}
+
+/* A zero here would end every call, or every idle shim, at once. */
+static int set_seconds(int *field, const struct toml_value *value, struct err *err)
+{
+	int rc = set_int(field, value, SECONDS_MAX, err);
+
+	if (rc == 0 && *field == 0)
+		return err_say(err, EINVAL, "%s must be from 1 to %d", value->key, SECONDS_MAX);
+	return rc;
+}
+
+static int set_one(void *arg, const struct toml_value *value, struct err *err)
+{
+	struct config *c = arg;
+
+	if (strcmp(value->key, "journal") == 0)
+		return set_folder(&c->journal, value, err);
+	if (strcmp(value->key, "run") == 0)
+		return set_folder(&c->run, value, err);
+	if (strcmp(value->key, "runtime") == 0)
+		return set_text(&c->runtime, value, err);
+	if (strcmp(value->key, "rootfs_choice") == 0)
+		return set_policy(&c->rootfs_choice, value, err);
+	if (strcmp(value->key, "history_days") == 0)
+		return set_int(&c->history_days, value, DAYS_MAX, err);
+	if (strcmp(value->key, "history_count") == 0)
+		return set_int(&c->history_count, value, 1000000, err);
+	if (strcmp(value->key, "runtime_timeout_s") == 0)
+		return set_seconds(&c->runtime_timeout_s, value, err);
+	if (strcmp(value->key, "idle_exit_s") == 0)
+		return set_seconds(&c->idle_exit_s, value, err);
+	if (strcmp(value->key, "debug") == 0)
+		return set_bool(&c->debug, value, err);
+	return err_say(err, EINVAL, "unknown key \"%s\"", value->key);
+}
+
+static int set_defaults(struct config *c, struct err *err)
+{
+	*c = (struct config){
+		.file = strdup(""),
+		.journal = strdup("/var/lib/urunc/journal"),
+		.run = strdup("/run/urunc"),
+		.runtime = strdup(""),
+		.rootfs_choice = CHOICE_BEST_EFFORT,
+		.history_days = 14,
+		.history_count = 1000,
+		.runtime_timeout_s = 120,
+		.idle_exit_s = 60,
+	};
+	if (c->file && c->journal && c->run && c->runtime)
+		return 0;
+	return err_set(err, ENOMEM, "read the configuration");
+}
+
+int config_parse(struct config *config, const char *text, size_t len, struct err *err)
+{
+	return toml_read(text, len, set_one, config, err);
+}
+
+/* 1 read; 0 there is no such file. */
+static int read_whole(const char *file, char **ret, size_t *len, struct err *err)
+{
+	auto_fd int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	auto_free char *text = NULL;
+	struct stat st;
+	size_t used = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_set(err, errno, "open");
+	if (fstat(fd, &st) < 0)
+		return err_set(err, errno, "stat");
+	if (!S_ISREG(st.st_mode))
+		return err_say(err, EINVAL, "not a regular file");
+	text = malloc(FILE_MAX + 1);
+	if (!text)
+		return err_set(err, ENOMEM, "read");
+	for (;;) {
+		ssize_t n = read(fd, text + used, FILE_MAX + 1 - used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(err, errno, "read");
+		if (n == 0)
+			break;
+		used += (size_t)n;
+		if (used > FILE_MAX)
+			return err_say(err, EFBIG, "longer than %d bytes", FILE_MAX);
+	}
+	*ret = TAKE_PTR(text);
+	*len = used;
+	return 1;
+}
+
+static int load(struct config *c, const char *file, bool must_be, struct err *err)
+{
+	auto_free char *text = NULL;
+	size_t len = 0;
+	int rc = read_whole(file, &text, &len, err);
+
+	if (rc == 0)
+		return must_be ? err_set(err, ENOENT, "open") : 0;
+	if (rc < 0)
+		return rc;
+	free(c->file);
+	c->file = strdup(file);
+	if (!c->file)
+		return err_set(err, ENOMEM, "read");
+	return config_parse(c, text, len, err);
+}
+
+int config_load(struct config *ret, const char *file, struct err *err)
+{
+	const char *named = file ? NULL : getenv("URUNC_CONFIG");
+	bool by_env = named && named[0];
+	const char *path = file ? file : by_env ? named : CONFIG_FILE;
+	int rc = set_defaults(ret, err);
+
+	if (rc == 0) {
+		ret->by_env = by_env;
+		/* Who names a file means that file. */
+		rc = load(ret, path, file || by_env, err);
+		if (rc < 0)
+			rc = err_wrap(err, "config file %s", path);
+	}
+	if (rc < 0)
+		config_clear(ret);
+	return rc;
+}
+
+void config_clear(struct config *config)
+{
+	free(config->file);
+	free(config->journal);
+	free(config->run);
+	free(config->runtime);
+	*config = (struct config){ .file = NULL };
+}

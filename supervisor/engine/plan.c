@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/engine/plan.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/step/step.h"
+
+#include <string.h>
+
+void plan_clear(struct plan_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free((char *)list->at[i].want);
+	list->n = 0;
+}
+
+/* Add a step; @want is consumed. */
+static int add(struct plan_list *list, const char *kind, json_object *want, struct err *err)
+{
+	auto_json json_object *mine = want;
+	const char *text;
+	char *copy;
+
+	if (list->n == PLAN_STEPS_MAX)
+		return err_say(err, E2BIG, "more than %d steps: too many rootfs mounts",
+			       PLAN_STEPS_MAX);
+	text = mine && !json_object_get_userdata(mine)
+		       ? json_object_to_json_string_ext(mine, JSON_C_TO_STRING_PLAIN)
+		       : NULL;
+	if (text && strlen(text) > JOURNAL_TEXT_MAX)
+		return err_say(err, E2BIG, "what the %s step wants is %zu bytes long and the "
+			       "journal keeps %d", kind, strlen(text), JOURNAL_TEXT_MAX);
+	copy = text ? strdup(text) : NULL;
+	if (!copy)
+		return err_set(err, ENOMEM, "plan the %s step", kind);
+	list->at[list->n++] = (struct planned){ .kind = kind, .want = copy };
+	return 0;
+}
+
+static json_object *member(json_object *o, const char *name)
+{
+	json_object *value = NULL;
+
+	return o && json_object_object_get_ex(o, name, &value) ? value : NULL;
+}
+
+/* Copy a member as it is, if it is there. */
+static void copy(json_object *to, json_object *from, const char *name, const char *as)
+{
+	json_object *value = member(from, name);
+
+	if (value)
+		json_put(to, as, json_object_get(value));
+}
+
+/* What every call of the runtime needs: see supervisor/oci/cli.h. */
+static json_object *call(const struct task_row *task, json_object *request)
+{
+	json_object *o = json_object_new_object();
+
+	if (!o)
+		return NULL;
+	json_put_text(o, "runtime", task->runtime);
+	json_put_text(o, "root", task->runtime_root);
+	json_put_text(o, "id", task->key.id);
+	json_put_text(o, "bundle", task->bundle);
+	copy(o, member(request, "options"), "systemd_cgroup", "systemd");
+	return o;
+}
+
+static int check_task(const struct task_row *task, struct err *err)
+{
+	if (task->bundle[0] != '/')
+		return err_say(err, EINVAL, "bundle \"%s\" is no absolute path", task->bundle);
+	if (task->runtime[0] != '/')
+		return err_say(err, EINVAL, "runtime \"%s\" is no absolute path", task->runtime);
+	if (task->runtime_root[0] != '/')
+		return err_say(err, EINVAL, "runtime root \"%s\" is no absolute path",
+			       task->runtime_root);
+	return 0;
+}
+
+/* ---- serve --------------------------------------------------------------------- */
+
+static int plan_serve(struct plan_list *list, const struct task_row *task, json_object *args,
+		      struct err *err)
+{
+	const char *socket = json_text(args, "socket", "");
+	const char *address = json_text(args, "address", "");
+	auto_free char *file = NULL;
+	json_object *want = json_object_new_object();
+	int rc;
+
+	if (socket[0] != '/') {
+		json_object_put(want);
+		return err_say(err, EINVAL, "socket \"%s\" is no absolute path", socket);
+	}
+	if (want)
+		json_put_text(want, "path", socket);
+	rc = add(list, "socket", want, err);
+	if (rc < 0)
+		return rc;
+	if (asprintf(&file, "%s/address", task->bundle) < 0) {
+		file = NULL;
+		return err_set(err, ENOMEM, "plan the address step");
+	}
+	want = json_object_new_object();
+	if (want) {
+		json_put_text(want, "path", file);
+		json_put_text(want, "text", address);
+	}
+	rc = add(list, "address", want, err);
+	return rc < 0 ? rc : add(list, "server", json_object_new_object(), err);
+}
+
+/* ---- create -------------------------------------------------------------------- */
+
+static bool climbs(const char *path)
+{
+	for (const char *p = path; (p = strstr(p, "..")); p += 2)
+		if ((p == path || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
+			return true;
+	return false;
+}
+
+/* Types with a slash (format/, mkfs/) and words of containerd's mount manager ask for
+ * work before the mount that it does itself unless a shim claims it. */
+static int check_mount(json_object *mount, size_t at, struct err *err)
+{
+	const char *type = json_text(mount, "type", "");
+	const char *target = json_text(mount, "target", "");
+	json_object *options = json_list(mount, "options");
+	size_t n = options ? json_object_array_length(options) : 0;
+
+	if (type[0] == '\0')
+		return err_say(err, EINVAL, "rootfs mount %zu has no type", at);
+	if (strchr(type, '/'))
+		return err_say(err, ENOTSUP, "rootfs mount %zu: type \"%s\" is containerd's mount "
+			       "manager's to resolve", at, type);
+	if (climbs(target))
+		return err_say(err, EINVAL, "rootfs mount %zu: target \"%s\" leaves the rootfs", at,
+			       target);
+	for (size_t i = 0; i < n; i++) {
+		const char *word = json_object_get_string(json_object_array_get_idx(options, i));
+
+		if (word && strncmp(word, "X-containerd.", 13) == 0)
+			return err_say(err, ENOTSUP, "rootfs mount %zu: option \"%s\" is "
+				       "containerd's mount manager's to resolve", at, word);
+	}
+	return 0;
+}
+
+static int plan_mounts(struct plan_list *list, const struct task_row *task,
+		       json_object *request, struct err *err)
+{
+	json_object *mounts = json_list(request, "rootfs");
+	size_t n = mounts ? json_object_array_length(mounts) : 0;
+	auto_free char *root = NULL;
+
+	if (asprintf(&root, "%s/rootfs", task->bundle) < 0) {
+		root = NULL;
+		return err_set(err, ENOMEM, "plan the mount steps");
+	}
+	for (size_t i = 0; i < n; i++) {
+		json_object *mount = json_object_array_get_idx(mounts, i);
+		json_object *want;
+		int rc = check_mount(mount, i + 1, err);
+
+		if (rc < 0)
+			return rc;
+		want = json_object_new_object();
+		if (want) {
+			json_put_text(want, "type", json_text(mount, "type", ""));
+			json_put_text(want, "source", json_text(mount, "source", ""));
+			json_put_text(want, "target", json_text(mount, "target", ""));
+			copy(want, mount, "options", "options");
+			json_put_text(want, "root", root);
+		}
+		rc = add(list, "mount", want, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static json_object *cgroup_want(const struct task_row *task, json_object *request)
+{
+	json_object *want = call(task, request);
+
+	if (want) {
+		copy(want, request, "cgroups_path", "cgroups_path");
+		json_put(want, "unikernel",
+			 json_object_new_boolean(member(request, "unikernel") != NULL));
+	}
+	return want;
+}
+
+static json_object *init_want(const struct task_row *task, json_object *request)
+{
+	json_object *options = member(request, "options");
+	json_object *want = call(task, request);
+
+	if (want) {
+		copy(want, options, "no_pivot_root", "no_pivot");
+		copy(want, options, "no_new_keyring", "no_new_keyring");
+		copy(want, request, "console", "console");
+	}
+	return want;
+}
+
+static json_object *choice_want(json_object *request)
+{
+	json_object *want = json_object_new_object();
+
+	if (want) {
+		json_put_text(want, "policy", json_text(request, "rootfs_choice", "best-effort"));
+		copy(want, request, "path", "path");
+		copy(want, request, "unikernel", "unikernel");
+	}
+	return want;
+}
+
+static int plan_create(struct plan_list *list, const struct task_row *task,
+		       json_object *request, struct err *err)
+{
+	json_object *bundle = NULL;
+	int rc;
+
+	if (json_text(request, "checkpoint", "")[0])
+		return err_say(err, ENOTSUP, "restoring a checkpoint is not supported");
+	bundle = json_object_new_object();
+	if (bundle)
+		json_put_text(bundle, "path", task->bundle);
+	rc = add(list, "bundle", bundle, err);
+	if (rc == 0)
+		rc = plan_mounts(list, task, request, err);
+	if (rc == 0)
+		rc = add(list, "cgroup", cgroup_want(task, request), err);
+	if (rc == 0)
+		rc = add(list, "state", call(task, request), err);
+	if (rc == 0)
+		rc = add(list, "init", init_want(task, request), err);
+	return rc < 0 ? rc : add(list, "rootfs-choice", choice_want(request), err);
+}
+
+/* ---- start, kill --------------------------------------------------------------- */
+
+static int plan_kill(struct plan_list *list, const struct task_row *task, json_object *request,
+		     json_object *args, struct err *err)
+{
+	int64_t signal = json_int(args, "signal", -1);
+	json_object *want;
+
+	if (signal < 0 || signal > 64)
+		return err_say(err, EINVAL, "there is no signal %lld", (long long)signal);
+	want = call(task, request);
+	if (want) {
+		json_put_int(want, "signal", signal);
+		copy(want, args, "all", "all");
+		copy(want, args, "paused", "paused");
+	}
+	return add(list, "signal", want, err);
+}
+
+static int make(struct plan_list *list, enum plan plan, const struct task_row *task,
+		json_object *request, json_object *args, struct err *err)
+{
+	int rc;
+
+	if (plan == PLAN_SERVE)
+		return plan_serve(list, task, args, err);
+	rc = check_task(task, err);
+	if (rc < 0)
+		return rc;
+	if (plan == PLAN_CREATE)
+		return plan_create(list, task, request, err);
+	if (plan == PLAN_START)
+		return add(list, "start", call(task, request), err);
+	if (plan == PLAN_KILL)
+		return plan_kill(list, task, request, args, err);
+	return err_say(err, EINVAL, "plan %s applies no steps",
+		       plan_name(plan) ? plan_name(plan) : "?");
+}
+
+int plan_make(struct plan_list *ret, enum plan plan, const struct task_row *task,
+	      json_object *request, json_object *args, struct err *err)
+{
+	int rc;
+
+	ret->n = 0;
+	rc = make(ret, plan, task, request, args, err);
+	if (rc < 0)
+		plan_clear(ret);
+	return rc;
+}
