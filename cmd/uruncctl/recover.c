@@ -65,11 +65,9 @@ static void report_json(struct recover *rc, const struct recover_report *p)
 /* Healthy tasks are rows only for those who ask. */
 static bool worth_a_row(const struct recover *rc, enum recover_result result)
 {
-	if (rc->ctl->flags & FLAG_VERBOSE)
+	if (result != RECOVER_HEALTHY || (rc->ctl->flags & FLAG_VERBOSE))
 		return true;
-	if (rc->ctl->flags & FLAG_QUIET)
-		return results[result].status >= FSCK_LEFT;
-	return result != RECOVER_HEALTHY || rc->ctl->argc > 0;
+	return rc->ctl->argc > 0 && !(rc->ctl->flags & FLAG_QUIET);
 }
 
 static void report_cells(struct recover *rc, const struct recover_report *p)
@@ -214,6 +212,17 @@ static unsigned engine_flags(unsigned flags)
 	       (flags & FLAG_FORGOTTEN ? RECOVER_FORGOTTEN : 0);
 }
 
+/* The history is bounded here. What recover was called for is done, so a failure is
+ * said, and changes no exit status. */
+static void prune(const struct ctl *ctl)
+{
+	struct err err = ERR_INIT;
+
+	if (journal_prune(&ctl->place, (int64_t)ctl->config.history_days * 86400,
+			  ctl->config.history_count, &err) < 0)
+		ctl_complain(&err);
+}
+
 static int work(struct recover *rc, struct err *err)
 {
 	struct ctl *ctl = rc->ctl;
@@ -231,10 +240,9 @@ static int work(struct recover *rc, struct err *err)
 		r = recover_all(&ctl->engine, &ctl->place, rc->flags, deadline_ms, take, rc, err);
 	if (rc->failed)
 		return err_set(err, ENOMEM, "recover: report what was done");
-	if (r < 0 || (rc->flags & RECOVER_DRY) || ctl->argc > 0)
-		return r;
-	return journal_prune(&ctl->place, (int64_t)ctl->config.history_days * 86400,
-			     ctl->config.history_count, err);
+	if (r == 0 && !(rc->flags & RECOVER_DRY))
+		prune(ctl);
+	return r < 0 ? r : 0;
 }
 
 int ctl_recover(struct ctl *ctl)
