@@ -53,7 +53,7 @@ void cursor_clear(struct run *run)
 	*at = (struct cursor){ 0 };
 }
 
-static const struct step_ops *kind_of(const struct engine *e, const char *kind)
+const struct step_ops *engine_kind(const struct engine *e, const char *kind)
 {
 	if (!e->kinds)
 		return step_kind(kind);
@@ -113,7 +113,7 @@ int cursor_set(struct run *run, const struct step_row *row, struct err *err)
 	r = row_copy(&at->row, row);
 	if (r < 0)
 		return err_set(err, -r, "step %lld", (long long)row->seq);
-	at->ops = kind_of(run->engine, row->kind);
+	at->ops = engine_kind(run->engine, row->kind);
 	if (!at->ops)
 		err_say(&at->bad, ENOTSUP, "this version knows no kind of step called %s",
 			row->kind);

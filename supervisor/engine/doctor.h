@@ -11,6 +11,12 @@
 
 #include "supervisor/engine/engine.h"
 
+/* Every code there is, in order, ended by a NULL code; for people. */
+struct doctor_code {
+	const char *code, *name, *text;
+};
+extern const struct doctor_code doctor_codes[];
+
 /* One finding. Codes are stable: "UR001 dead-owner" ... see uruncctl(8). */
 struct finding {
 	const char *code;      /* "UR001"                        */

@@ -55,6 +55,9 @@ struct run {
 
 /* ---- cursor.c: rows, one at a time ------------------------------------------ */
 
+/* A kind by its on-disk name, of @e's table; NULL: unknown. */
+const struct step_ops *engine_kind(const struct engine *e, const char *kind);
+
 /* Put the cursor on @row: copies it, parses want and have, finds the kind. -ENOMEM. */
 int cursor_set(struct run *run, const struct step_row *row, struct err *err);
 void cursor_clear(struct run *run);

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/engine/recover.h"
+
+#include "journal/base/cleanup.h"
+#include "journal/base/crash.h"
+#include "supervisor/bundle/config.h"
+#include "supervisor/recover/work.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOCK_WAIT_MS 2000 /* until a killed owner's lock is free */
+#define LOCK_LOOK_MS 10
+
+void recover_report_clear(struct recover_report *report)
+{
+	free(report->found);
+	free(report->done);
+	free(report->left);
+	free(report->why);
+	memset(report, 0, sizeof(*report));
+}
+
+/* Replace one text of the report; short of memory it stays as it was. */
+__attribute__((format(printf, 2, 3)))
+static void say(char **text, const char *fmt, ...)
+{
+	char *said = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&said, fmt, ap) >= 0) {
+		free(*text);
+		*text = said;
+	}
+	va_end(ap);
+}
+
+static int answer(struct work *w, enum recover_result result, const char *why)
+{
+	w->ret->result = result;
+	if (why)
+		say(&w->ret->why, "%s", why);
+	return 0;
+}
+
+static bool late(const struct work *w)
+{
+	return w->deadline_ms && w->node->now_ms(w->node) >= w->deadline_ms;
+}
+
+/* ---- look ----------------------------------------------------------------------------- */
+
+static void say_process(char *buf, size_t size, const char *what, const struct ident *who,
+			bool alive)
+{
+	if (who->pid)
+		(void)snprintf(buf, size, "; %s %d %s", what, (int)who->pid,
+			       alive ? "alive" : "dead");
+	else
+		*buf = '\0';
+}
+
+static void say_found(struct work *w)
+{
+	char held[512], shim[64], init[64];
+
+	picture_words(&w->before, NULL, held, sizeof(held));
+	say_process(shim, sizeof(shim), "shim", &w->task.shim, w->shim_alive);
+	say_process(init, sizeof(init), "init", &w->task.init, w->init_alive);
+	say(&w->ret->found, "%s%s%s%s%s", w->task.state, shim, init, *held ? "; " : "", held);
+}
+
+/* Everything that its rows and the host say at first sight. */
+static int look(struct work *w, struct journal *j, struct err *err)
+{
+	struct node *n = w->node;
+	int r;
+
+	task_row_clear(&w->task);
+	r = journal_task(j, &w->task, err);
+	if (r == 0)
+		r = picture_take(&w->before, j, err);
+	if (r < 0)
+		return r;
+	w->now = epoch_same_pids(w->task.epoch, n->epoch(n));
+	w->shim_alive = w->now && w->task.shim.pid && n->alive(n, &w->task.shim, NULL) == 1;
+	w->init_alive = w->now && w->task.init.pid && n->alive(n, &w->task.init, NULL) == 1;
+	w->ret->exit_how = w->task.exit_how;
+	w->ret->exit_status = w->task.exit_status;
+	w->ret->exit_at_ns = w->task.exit_at_ns;
+	w->ret->init_pid = w->task.init.pid;
+	say_found(w);
+	return 0;
+}
+
+static int look_first(struct work *w, struct err *err)
+{
+	struct journal *j = NULL;
+	int r = journal_open(&j, w->place, &w->ret->key, JOURNAL_READ, err);
+
+	if (r < 0)
+		return r;
+	r = look(w, j, err);
+	journal_close(j);
+	return r;
+}
+
+/* ---- take the lease ---------------------------------------------------------------------- */
+
+static int own(struct work *w, struct err *err)
+{
+	int r = journal_open(&w->j, w->place, &w->ret->key, JOURNAL_OWN, err);
+
+	if (r == -ENOSPC || r == -EROFS || r == -EIO)
+		r = journal_open_rescue(&w->j, w->place, &w->ret->key, err);
+	return r;
+}
+
+static int own_after_death(struct work *w, struct err *err)
+{
+	int64_t end = w->node->now_ms(w->node) + LOCK_WAIT_MS;
+	int r;
+
+	while ((r = own(w, err)) == -EAGAIN && !late(w) && w->node->now_ms(w->node) < end)
+		drive_pause(w->node, LOCK_LOOK_MS);
+	return r;
+}
+
+/* The shim lives, but this task is over for it: containerd said so, or forgot it. */
+static int take_from(struct work *w, pid_t owner, struct err *err)
+{
+	char text[ERR_TEXT_MAX];
+	int r;
+
+	if (owner != w->task.shim.pid || !w->shim_alive) {
+		(void)snprintf(text, sizeof(text), "process %d is at it already", (int)owner);
+		answer(w, RECOVER_LEFT, text);
+		return -EAGAIN;
+	}
+	if (w->shared) {
+		(void)snprintf(text, sizeof(text), "its shim %d lives, does not let go of it, and "
+			       "serves other tasks too", (int)owner);
+		answer(w, RECOVER_LEFT, text);
+		return -EAGAIN;
+	}
+	r = w->node->signal(w->node, &w->task.shim, SIGKILL, err);
+	crash_point("shim killed");
+	if (r < 0 && r != -ESRCH)
+		return r;
+	r = own_after_death(w, err);
+	if (r == -EAGAIN)
+		answer(w, RECOVER_LEFT, err->text);
+	return r;
+}
+
+/* ---- take down --------------------------------------------------------------------------- */
+
+/* Before the run: who dies by its hand is known to have been killed, whatever happens
+ * to us. The first exit counts. */
+static int note_kill(struct work *w, struct err *err)
+{
+	if (!w->init_alive || w->task.exit_how != EXIT_NONE_)
+		return 0;
+	return journal_set_exit(w->j, EXIT_KILLED, 128 + SIGKILL, w->node->wall_ns(w->node), err);
+}
+
+/* After it: an init that nobody saw end. */
+static void note_gone(struct work *w)
+{
+	struct task_row now;
+
+	if (journal_task(w->j, &now, NULL) < 0)
+		return;
+	if (now.init.pid && now.exit_how == EXIT_NONE_) {
+		now.exit_how = EXIT_UNKNOWN;
+		now.exit_status = 255;
+		now.exit_at_ns = w->node->wall_ns(w->node);
+		(void)journal_set_exit(w->j, EXIT_UNKNOWN, 255, now.exit_at_ns, NULL);
+	}
+	w->ret->exit_how = now.exit_how;
+	w->ret->exit_status = now.exit_status;
+	w->ret->exit_at_ns = now.exit_at_ns;
+	w->ret->init_pid = now.init.pid;
+	task_row_clear(&now);
+}
+
+static void say_done(struct work *w)
+{
+	struct picture after;
+	char words[512];
+
+	if (picture_take(&after, w->j, NULL) < 0)
+		return;
+	picture_words(&w->before, &after, words, sizeof(words));
+	w->did = *words || *after.killed;
+	say(&w->ret->done, "%s%s%s%s%s", *after.killed ? "killed " : "", after.killed,
+	    *after.killed && *words ? "; " : "", *words ? "took back " : "", words);
+	if (after.total)
+		say(&w->ret->left, "%s", after.rows);
+}
+
+static int close_file(struct work *w, struct err *err)
+{
+	int r = 0;
+
+	if (w->flags & RECOVER_DELETE)
+		r = journal_close_outbox(w->j, err);
+	if (r == 0)
+		r = journal_finish(&w->j, err);
+	crash_point("finished");
+	if (r < 0)
+		return answer(w, RECOVER_LEFT, err->text);
+	return answer(w, w->did ? RECOVER_DONE : RECOVER_CLEAN,
+		      w->forgotten ? w->why_forgotten : NULL);
+}
+
+static int ended(struct work *w, struct run *run, enum run_state s, struct err *err)
+{
+	note_gone(w);
+	say_done(w);
+	if (s == RUN_DONE)
+		return close_file(w, err);
+	if (s == RUN_WAITING)
+		return answer(w, RECOVER_LEFT, "the time was over; the next recovery goes on");
+	return answer(w, RECOVER_LEFT, run_error(run)->text);
+}
+
+static int open_takedown(struct work *w, struct run **run, struct err *err)
+{
+	struct run_options o = RUN_OPTIONS_INIT;
+	int r;
+
+	o.recovering = true;
+	o.forgotten = w->forgotten;
+	o.shared = w->shared;
+	r = note_kill(w, err);
+	if (r == 0)
+		r = run_open(run, w->engine, w->j, EV_RECOVER, &o, err);
+	return r;
+}
+
+/* What was written went to a disk that takes no more: go on in a copy. */
+static int to_rescue(struct work *w, struct err *err)
+{
+	if (journal_is_rescue(w->j))
+		return -err->code;
+	w->j = journal_close(w->j);
+	return journal_open_rescue(&w->j, w->place, &w->ret->key, err);
+}
+
+static int take_down(struct work *w, struct err *err)
+{
+	struct run *run = NULL;
+	enum run_state s;
+	int r;
+
+	if (strcmp(w->task.state, life_state_name(LIFE_GONE)) == 0)
+		return close_file(w, err);
+	r = open_takedown(w, &run, err);
+	if (r == -ENOSPC || r == -EROFS || r == -EIO) {
+		r = to_rescue(w, err);
+		if (r == 0)
+			r = open_takedown(w, &run, err);
+	}
+	if (r < 0)
+		return r;
+	s = drive(run, w->node, w->deadline_ms, NULL, NULL);
+	r = ended(w, run, s, err);
+	run_close(run);
+	return r;
+}
+
+/* ---- one task ------------------------------------------------------------------------------ */
+
+/* 1: it may be taken; 0: the report says why not. */
+static int may_take(struct work *w, pid_t owner)
+{
+	bool young = w->node->wall_ns(w->node) / 1000000 - w->task.created_ms < RECOVER_YOUNG_MS;
+	char text[ERR_TEXT_MAX];
+
+	if ((w->flags & RECOVER_BOOT) && w->now)
+		return answer(w, RECOVER_HEALTHY, "it is of this boot, and the boot's hook leaves "
+						  "it alone");
+	w->shared = w->shim_alive && work_shim_serves_others(w);
+	if (w->flags & RECOVER_DELETE)
+		return 1;
+	if (owner && owner != w->task.shim.pid) {
+		(void)snprintf(text, sizeof(text), "process %d is at it already", (int)owner);
+		return answer(w, RECOVER_HEALTHY, text);
+	}
+	if (!owner && w->shim_alive && young) {
+		(void)snprintf(text, sizeof(text), "its shim %d is just starting",
+			       (int)w->task.shim.pid);
+		return answer(w, RECOVER_HEALTHY, text);
+	}
+	if (!owner)
+		return 1;
+	w->forgotten = work_forgotten(w);
+	if (w->forgotten && w->shared)
+		w->shared = !work_all_forgotten(w);
+	return w->forgotten ? 1 : answer(w, RECOVER_HEALTHY, w->why_forgotten);
+}
+
+static int one(struct work *w, struct err *err)
+{
+	pid_t owner = 0;
+	int r = look_first(w, err);
+
+	if (r == 0)
+		r = journal_owner(w->place, &w->ret->key, &owner, err);
+	if (r == -ENOSPC || r == -EROFS || r == -EIO)
+		r = 0; /* it can't be read where it is: the copy will be */
+	else if (r == 0 && !may_take(w, owner))
+		return 0;
+	if (r < 0)
+		return r;
+	if (w->flags & RECOVER_DRY)
+		return answer(w, RECOVER_WOULD, w->forgotten ? w->why_forgotten : NULL);
+	r = owner ? take_from(w, owner, err) : own(w, err);
+	if (r == -EAGAIN)
+		return w->ret->result != RECOVER_NONE_ ? 0 : answer(w, RECOVER_HEALTHY, err->text);
+	if (r == 0)
+		r = look(w, w->j, err);
+	return r < 0 ? r : take_down(w, err);
+}
+
+/* A file that can't be used. 0: the report says so. */
+static int unusable(struct work *w, int r, struct err *err)
+{
+	char path[ERR_TEXT_MAX];
+
+	if (r == -ENOENT && (w->flags & RECOVER_DELETE))
+		return work_history(w, err);
+	if (r == -ENOENT || r == -ENOMEM)
+		return r;
+	if (r != -EUCLEAN)
+		return answer(w, RECOVER_FAILED, err->text);
+	work_search_host(w);
+	if (w->flags & RECOVER_DRY)
+		return answer(w, RECOVER_WOULD, err->text);
+	say(&w->ret->found, "a damaged journal: %s", err->text);
+	if (journal_set_aside(w->place, &w->ret->key, path, err) < 0)
+		return answer(w, RECOVER_FAILED, err->text);
+	say(&w->ret->done, "set the damaged file aside as %s", path);
+	return answer(w, RECOVER_LEFT, "what it held is known from the host alone; look, and remove "
+				       "by hand what is of this task");
+}
+
+int recover_task(struct engine *e, const struct journal_place *place,
+		 const struct task_key *key, unsigned flags, int64_t deadline_ms,
+		 struct recover_report *ret, struct err *err)
+{
+	struct work w = { .engine = e, .node = e->node, .place = place, .flags = flags,
+			  .deadline_ms = deadline_ms, .ret = ret };
+	int64_t since = e->node->now_ms(e->node);
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->key = *key;
+	r = one(&w, err);
+	w.j = journal_close(w.j);
+	if (r < 0)
+		r = unusable(&w, r, err);
+	task_row_clear(&w.task);
+	ret->took_ms = e->node->now_ms(e->node) - since;
+	if (r < 0)
+		recover_report_clear(ret);
+	return r;
+}
+
+/* ---- all ---------------------------------------------------------------------------------------- */
+
+struct keys {
+	struct task_key *at;
+	size_t n;
+};
+
+static int add_key(void *arg, const struct task_key *key, const char *file)
+{
+	struct keys *k = arg;
+	struct task_key *more = k->at;
+
+	(void)file;
+	if ((k->n & (k->n - 1)) == 0)
+		more = realloc(k->at, (k->n ? 2 * k->n : 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	k->at = more;
+	k->at[k->n++] = *key;
+	return 0;
+}
+
+/* A file that went away meanwhile is no news: its owner ended it. */
+static int visit(struct engine *e, const struct journal_place *place, unsigned flags,
+		 int64_t deadline_ms, const struct task_key *key, struct recover_report *report)
+{
+	struct err err = ERR_INIT;
+	int r = recover_task(e, place, key, flags, deadline_ms, report, &err);
+
+	if (r == 0 || r == -ENOENT)
+		return r;
+	report->key = *key;
+	report->result = RECOVER_FAILED;
+	say(&report->why, "%s", err.text);
+	return 0;
+}
+
+int recover_all(struct engine *e, const struct journal_place *place, unsigned flags,
+		int64_t deadline_ms,
+		int (*each)(void *arg, const struct recover_report *report, int at, int of),
+		void *arg, struct err *err)
+{
+	struct keys keys = { 0 };
+	int stop = 0;
+	int r = journal_list(place, JOURNAL_LIVE, add_key, &keys, err);
+
+	for (size_t i = 0; r == 0 && !stop && i < keys.n; i++) {
+		struct recover_report report = { .result = RECOVER_NONE_ };
+
+		if (deadline_ms && e->node->now_ms(e->node) >= deadline_ms)
+			break;
+		if (visit(e, place, flags, deadline_ms, &keys.at[i], &report) == 0 && each)
+			stop = each(arg, &report, (int)i + 1, (int)keys.n);
+		recover_report_clear(&report);
+	}
+	free(keys.at);
+	if (r == 0 && !(flags & RECOVER_DRY) && e->config)
+		(void)journal_prune(place, e->config->history_days * INT64_C(86400),
+				    e->config->history_count, NULL);
+	return r;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/recover/search.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where runtimes keep their containers; containerd puts the namespace below. */
+static const char *const state_roots[] = {
+	"/run/containerd/runc", "/run/containerd/crun", "/run/containerd/urunc",
+	"/run/docker/runtime-runc", "/run/runc", "/run/crun", "/run/urunc",
+};
+
+struct search {
+	struct engine *e;
+	const struct task_key *key;
+	int (*each)(void *arg, const struct task_key *key, const char *what);
+	void *arg;
+	int n, stop;
+};
+
+static void tell(struct search *s, const char *what, const char *path)
+{
+	char text[PATH_MAX + 64];
+
+	(void)snprintf(text, sizeof(text), "%s %s", what, path);
+	s->n++;
+	if (!s->stop)
+		s->stop = s->each(s->arg, s->key, text);
+}
+
+/* "/<id>/" as one whole part of the path, after a part that is the namespace. */
+static bool names_task(const char *path, const struct task_key *key)
+{
+	char part[2 * JOURNAL_ID_MAX + 8];
+	const char *at;
+	size_t len;
+
+	(void)snprintf(part, sizeof(part), "/%s/%s", key->ns, key->id);
+	len = strlen(part);
+	at = strstr(path, part);
+	return at && (at[len] == '/' || at[len] == '\0');
+}
+
+static int search_mounts(struct search *s, struct err *err)
+{
+	struct node *n = s->e->node;
+	struct mount_list list = { 0 };
+	int r = n->mounts(n, &list, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < list.n; i++)
+		if (names_task(list.at[i].target, s->key))
+			tell(s, "mount", list.at[i].target);
+	mount_list_clear(&list);
+	return 0;
+}
+
+static void look_at(struct search *s, const char *what, const char *path)
+{
+	struct node *n = s->e->node;
+	struct path_ident ident;
+
+	if (n->path(n, path, &ident, NULL) == 1)
+		tell(s, what, path);
+}
+
+/* Every hierarchy that is mounted; containerd's own default path is /<ns>/<id>. */
+static int search_cgroups(struct search *s, struct err *err)
+{
+	struct node *n = s->e->node;
+	struct mount_list list = { 0 };
+	char path[PATH_MAX];
+	int r = n->mounts(n, &list, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < list.n; i++) {
+		if (strncmp(list.at[i].type, "cgroup", strlen("cgroup")) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", list.at[i].target, s->key->ns,
+			       s->key->id);
+		look_at(s, "cgroup", path);
+	}
+	mount_list_clear(&list);
+	return 0;
+}
+
+static void search_states(struct search *s)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(state_roots) / sizeof(state_roots[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", state_roots[i], s->key->ns,
+			       s->key->id);
+		look_at(s, "runtime state", path);
+		(void)snprintf(path, sizeof(path), "%s/%s", state_roots[i], s->key->id);
+		look_at(s, "runtime state", path);
+	}
+}
+
+int host_search(struct engine *e, const struct task_key *key,
+		int (*each)(void *arg, const struct task_key *key, const char *what), void *arg,
+		struct err *err)
+{
+	struct search s = { .e = e, .key = key, .each = each, .arg = arg };
+	int r = search_mounts(&s, err);
+
+	if (r == 0)
+		r = search_cgroups(&s, err);
+	if (r == 0)
+		search_states(&s);
+	return r < 0 ? r : s.n;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_RECOVER_SEARCH_H
+#define URUNC_RECOVER_SEARCH_H
+
+/*
+ * search.h - what the host has under a task's name, asked without its rows.
+ *
+ * Names are no identities: what is found is for people to look at, never for us to
+ * remove. Looked at: mounts, cgroup folders of every hierarchy, the state folders of
+ * runc, crun and urunc.
+ */
+
+#include "supervisor/engine/engine.h"
+
+/* each() gets a sentence part, "mount /run/.../rootfs (overlay)"; nonzero stops.
+ * Return: how many were found, or < 0. */
+int host_search(struct engine *e, const struct task_key *key,
+		int (*each)(void *arg, const struct task_key *key, const char *what), void *arg,
+		struct err *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_RECOVER_WORK_H
+#define URUNC_RECOVER_WORK_H
+
+/*
+ * work.h - the recovery of one task, for recover.c and others.c.
+ */
+
+#include "supervisor/engine/drive.h"
+#include "supervisor/engine/recover.h"
+#include "supervisor/recover/report.h"
+
+struct work {
+	struct engine *engine;
+	struct node *node;
+	const struct journal_place *place;
+	unsigned flags;
+	int64_t deadline_ms;
+	struct recover_report *ret; /* .key is the task */
+
+	struct journal *j;    /* once it is ours */
+	struct task_row task;
+	struct picture before;
+	bool now;             /* the row speaks of the pids of now    */
+	bool shim_alive, init_alive;
+	bool shared;          /* its shim serves other tasks too      */
+	bool forgotten;
+	bool did;             /* something was taken back             */
+	char why_forgotten[ERR_TEXT_MAX]; /* or why not */
+};
+
+/* Is its shim the owner of another live task? */
+bool work_shim_serves_others(struct work *w);
+
+/* A living owner: is its task proved forgotten? .why_forgotten says it either way.
+ * Asks containerd, blocks for some seconds. */
+bool work_forgotten(struct work *w);
+
+/* Are all tasks of its shim forgotten? Then the shim may go, and they with it. */
+bool work_all_forgotten(struct work *w);
+
+/* RECOVER_DELETE of a task without a live file: its exit, from the history. -ENOENT. */
+int work_history(struct work *w, struct err *err);
+
+/* .ret->left: what the host has under this task's name, where no row can be read. */
+void work_search_host(struct work *w);
+
+#endif
