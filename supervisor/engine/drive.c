@@ -10,11 +10,6 @@
 
 #define TICK_MS 100
 
-static int wait_ms(struct node *node, struct pollfd *fds, unsigned count, int ms)
-{
-	return node->poll ? node->poll(node, fds, count, ms) : poll(fds, count, ms);
-}
-
 /* What the run waits for, as poll(2) wants it. */
 struct watched {
 	struct ident child; /* pid 0: none */
@@ -90,7 +85,7 @@ static int wait_for(struct run *run, struct node *node, const struct wait *next,
 	while (!found) {
 		if ((deadline_ms && node->now_ms(node) >= deadline_ms) || (tick && tick(arg)))
 			break;
-		if (wait_ms(node, w.fds, 2, timeout_ms(node, next, deadline_ms, &w)) < 0 &&
+		if (node_poll(node, w.fds, 2, timeout_ms(node, next, deadline_ms, &w)) < 0 &&
 		    errno != EINTR)
 			break;
 		found = happened(&w, node, next, wake);
@@ -121,7 +116,7 @@ void drive_pause(struct node *node, int ms)
 	int64_t now;
 
 	while ((now = node->now_ms(node)) < end)
-		if (wait_ms(node, NULL, 0, (int)(end - now)) < 0 && errno != EINTR)
+		if (node_poll(node, NULL, 0, (int)(end - now)) < 0 && errno != EINTR)
 			return;
 }
 
@@ -140,7 +135,7 @@ static int job_wait(struct node *node, const struct ident *who, int64_t deadline
 			return 0;
 		fd.fd = node->watch(node, who, NULL);
 		fd.revents = 0;
-		if (wait_ms(node, &fd, 1, TICK_MS) < 0 && errno != EINTR)
+		if (node_poll(node, &fd, 1, TICK_MS) < 0 && errno != EINTR)
 			return err_set(err, errno, "wait for process %d", (int)who->pid);
 	}
 }

@@ -98,6 +98,9 @@ struct spawn {
 	int (*call)(void *arg);  /* CALL; its value is the exit code             */
 	void *call_arg;
 	int in, out, err;        /* descriptors (lent), SPAWN_NULL, SPAWN_CAPTURE */
+	const int *keep;         /* descriptors (lent, >= 3; -1: none) that stay open in
+	                            the child, at their numbers; all others are closed */
+	size_t nkeep;
 	bool die_with_us;        /* PR_SET_PDEATHSIG SIGKILL, parent checked      */
 };
 
@@ -151,8 +154,7 @@ struct node {
 	/* Close the watch without reaping. */
 	void (*forget)(struct node *n, const struct ident *who);
 
-	/* Drivers alone, between two wakes: poll(2). NULL: poll(2) itself. A simulated node
-	 * moves its clock instead. */
+	/* Behind node_poll(): NULL is poll(2). A simulated node moves its clock instead. */
 	int (*poll)(struct node *n, struct pollfd *fds, unsigned count, int ms);
 
 	/* -- files; identity before removal, no symlink followed at the end -- */
@@ -200,6 +202,9 @@ struct node {
 	/* How many connections this listening socket has, by sock_diag or /proc/net/unix. */
 	int (*peers)(struct node *n, const char *path, struct err *err);
 };
+
+/* poll(2), for drivers, between two wakes; the one call here that waits. -1 and errno. */
+int node_poll(struct node *n, struct pollfd *fds, unsigned count, int ms);
 
 /* Two epochs speak of the same pids / of the same mounts. Pure. */
 bool epoch_same_pids(const char *a, const char *b);

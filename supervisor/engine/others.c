@@ -3,10 +3,10 @@
  * What recovery learns elsewhere than in the task's own rows: from other tasks, from
  * containerd, from the history, from the host.
  */
-#include "supervisor/recover/work.h"
+#include "supervisor/engine/work.h"
 
-#include "supervisor/recover/forgotten.h"
-#include "supervisor/recover/search.h"
+#include "supervisor/engine/forgotten.h"
+#include "supervisor/engine/search.h"
 
 #include <errno.h>
 #include <stdio.h>

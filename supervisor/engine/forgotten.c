@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/recover/forgotten.h"
+#include "supervisor/engine/forgotten.h"
 
 #include "journal/base/cleanup.h"
 #include "supervisor/engine/drive.h"

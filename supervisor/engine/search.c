@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/recover/search.h"
+#include "supervisor/engine/search.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_RECOVER_FORGOTTEN_H
-#define URUNC_RECOVER_FORGOTTEN_H
+#ifndef URUNC_ENGINE_FORGOTTEN_H
+#define URUNC_ENGINE_FORGOTTEN_H
 
 /*
  * forgotten.h - does its own containerd still know a task whose shim lives?

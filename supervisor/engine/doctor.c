@@ -3,7 +3,7 @@
 
 #include "supervisor/engine/recover.h"
 #include "supervisor/engine/run.h"
-#include "supervisor/recover/search.h"
+#include "supervisor/engine/search.h"
 
 #include "journal/base/cleanup.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/recover/report.h"
+#include "supervisor/engine/report.h"
 
 #include "supervisor/engine/run.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_RECOVER_REPORT_H
-#define URUNC_RECOVER_REPORT_H
+#ifndef URUNC_ENGINE_REPORT_H
+#define URUNC_ENGINE_REPORT_H
 
 /*
  * report.h - what a task holds, counted from its rows, in words.

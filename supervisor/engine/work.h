@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_RECOVER_WORK_H
-#define URUNC_RECOVER_WORK_H
+#ifndef URUNC_ENGINE_WORK_H
+#define URUNC_ENGINE_WORK_H
 
 /*
  * work.h - the recovery of one task, for recover.c and others.c.
@@ -8,7 +8,7 @@
 
 #include "supervisor/engine/drive.h"
 #include "supervisor/engine/recover.h"
-#include "supervisor/recover/report.h"
+#include "supervisor/engine/report.h"
 
 struct work {
 	struct engine *engine;

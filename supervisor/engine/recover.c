@@ -4,7 +4,7 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "supervisor/bundle/config.h"
-#include "supervisor/recover/work.h"
+#include "supervisor/engine/work.h"
 
 #include <errno.h>
 #include <signal.h>

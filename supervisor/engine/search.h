@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_RECOVER_SEARCH_H
-#define URUNC_RECOVER_SEARCH_H
+#ifndef URUNC_ENGINE_SEARCH_H
+#define URUNC_ENGINE_SEARCH_H
 
 /*
  * search.h - what the host has under a task's name, asked without its rows.
