@@ -6,35 +6,14 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
-#include "supervisor/node/node_linux.h"
 #include "supervisor/service/service.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <time.h>
 
 #define OWN_AGAIN_US 200
 #define OWN_MAX_MS   10000 /* for a starter that was stopped on its way out */
-
-int shim_detach(int keep, struct err *err)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0)
-		return err_set(err, errno, "can't open /dev/null");
-	for (int fd = 0; fd < 3; fd++)
-		if (dup2(null, fd) < 0)
-			return err_set(err, errno, "can't leave standard input and output");
-	if (keep >= 0 && keep != 3 && dup3(keep, 3, O_CLOEXEC) < 0)
-		return err_set(err, errno, "can't keep the socket");
-	if (close_range(keep >= 0 ? 4 : 3, ~0U, 0) < 0)
-		return err_set(err, errno, "can't close what the starter had open");
-	(void)setsid(); /* fails where it is one already */
-	if (chdir("/") < 0)
-		return err_set(err, errno, "can't go to /");
-	return 0;
-}
 
 /* The starter still holds the lock for a moment: it prints the address last. */
 static int own(struct journal **ret, struct shim *shim, struct err *err)
@@ -82,13 +61,7 @@ int shim_serve(void *arg)
 	crash_role("serve");
 	log_open(&log, s->bundle, s->debug || shim->config.debug);
 	journal_forget(s->journal);
-	rc = shim_detach(s->listen_fd, &err);
-	if (rc == 0)
-		rc = node_linux_new(&shim->node, &err); /* the starter's is the starter's */
-	if (rc == 0) {
-		shim->engine.node = shim->node;
-		rc = serve(shim, 3, &log, &err);
-	}
+	rc = serve(shim, s->listen_fd, &log, &err);
 	if (rc < 0)
 		log_say(&log, LOG_LEVEL_ERROR, "%s/%s: the shim ends: %s", shim->key.ns,
 			shim->key.id, err.text);

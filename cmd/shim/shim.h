@@ -53,8 +53,4 @@ int shim_read_stdin(char **ret, size_t *len, size_t max, struct err *err);
 /* All of it to standard output. */
 int shim_write_stdout(const void *data, size_t len, struct err *err);
 
-/* In a forked child: no descriptor of the parent's but @keep (-1: none, else it
- * becomes 3), /dev/null as 0, 1, 2, a session of its own, / as working folder. */
-int shim_detach(int keep, struct err *err);
-
 #endif

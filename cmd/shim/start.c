@@ -35,6 +35,7 @@ struct start {
 	char address[SOCKET_PATH_MAX + 8];
 	struct journal *journal;
 	bool adopted; /* a living shim of this very bundle has the socket */
+	bool undone;  /* what was begun was taken back                    */
 };
 
 /* ---- what is asked --------------------------------------------------------------------- */
@@ -124,11 +125,10 @@ static int look_at_old(struct start *st, unsigned *flags, struct err *err)
 	journal_close(j);
 	if (rc < 0)
 		return rc;
-	if (row.bundle_dev == st->dir.dev && row.bundle_ino == st->dir.ino)
-		rc = owner_of(st->shim) && strcmp(row.socket, st->socket) == 0 &&
-		     n->answers(n, row.socket, NULL) == 1;
-	else /* containerd has made another bundle of this name: it forgot the old task */
-		*flags = RECOVER_FORGOTTEN;
+	if (row.bundle_dev == st->dir.dev && row.bundle_ino == st->dir.ino && owner_of(st->shim))
+		rc = strcmp(row.socket, st->socket) == 0 && n->answers(n, row.socket, NULL) == 1;
+	else /* another bundle of this name, or a dead shim: containerd begins anew */
+		*flags = RECOVER_DELETE;
 	if (rc == 0 && is_going(&row))
 		let_go(st);
 	task_row_clear(&row);
@@ -295,6 +295,7 @@ static int leave_server(struct start *st, struct err *err)
 		rc = err_say(err, run_error(run)->code ? run_error(run)->code : ETIMEDOUT, "%s",
 			     run_error(run)->code ? run_error(run)->text
 						  : "the shim could not be started in time");
+	st->undone = state == RUN_UNDONE;
 	run_close(run);
 	if (serve.listen_fd >= 0)
 		(void)close(serve.listen_fd);
@@ -313,8 +314,10 @@ static int begin_server(struct start *st, struct err *err)
 		st->journal = journal_close(st->journal);
 		return 0;
 	}
-	/* What was made is taken back, by the plan; the row has no more to say. */
-	(void)journal_finish(&st->journal, NULL);
+	/* Taken back, the file has no more to say; else it waits for a recovery. */
+	if (st->undone)
+		(void)journal_finish(&st->journal, NULL);
+	st->journal = journal_close(st->journal);
 	return rc;
 }
 

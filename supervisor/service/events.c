@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "proto/api/task_events.pb-c.h"
+#include "supervisor/step/step.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,23 +34,85 @@ static char *own_id(struct journal *j)
 	return (char *)journal_key(j)->id;
 }
 
-int tell_create(struct journal *j, const struct told_create *what, pid_t pid, int64_t at_ns,
-		struct err *err)
+struct mounts {
+	Containerd__Types__Mount *at, **list;
+	char ***options;
+	size_t n;
+};
+
+static void mounts_free(struct mounts *m)
+{
+	for (size_t i = 0; m->options && i < m->n; i++)
+		free(m->options[i]);
+	free(m->options);
+	free(m->list);
+	free(m->at);
+}
+
+/* Texts are lent by the JSON. */
+static int mount_fill(struct mounts *m, size_t i, json_object *from)
+{
+	json_object *words = json_list(from, "options");
+	size_t n = words ? json_object_array_length(words) : 0;
+
+	m->list[i] = &m->at[i];
+	m->options[i] = calloc(n + 1, sizeof(char *));
+	if (!m->options[i])
+		return -ENOMEM;
+	for (size_t k = 0; k < n; k++)
+		m->options[i][k] = (char *)json_object_get_string(
+			json_object_array_get_idx(words, k));
+	containerd__types__mount__init(&m->at[i]);
+	m->at[i].type = (char *)json_text(from, "type", "");
+	m->at[i].source = (char *)json_text(from, "source", "");
+	m->at[i].target = (char *)json_text(from, "target", "");
+	m->at[i].options = m->options[i];
+	m->at[i].n_options = n;
+	return 0;
+}
+
+static int mounts_read(struct mounts *ret, json_object *list, struct err *err)
+{
+	size_t n = list ? json_object_array_length(list) : 0;
+	int rc = 0;
+
+	*ret = (struct mounts){ .at = calloc(n + 1, sizeof(*ret->at)),
+				.list = calloc(n + 1, sizeof(*ret->list)),
+				.options = calloc(n + 1, sizeof(*ret->options)),
+				.n = n };
+	if (!ret->at || !ret->list || !ret->options)
+		rc = -ENOMEM;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = mount_fill(ret, i, json_object_array_get_idx(list, i));
+	if (rc == 0)
+		return 0;
+	mounts_free(ret);
+	return err_set(err, ENOMEM, "event /tasks/create");
+}
+
+int tell_create(struct journal *j, const struct told_create *what, json_object *list,
+		pid_t pid, int64_t at_ns, struct err *err)
 {
 	Containerd__Events__TaskCreate m = CONTAINERD__EVENTS__TASK_CREATE__INIT;
 	Containerd__Events__TaskIO io = CONTAINERD__EVENTS__TASK_IO__INIT;
+	struct mounts mounts;
+	int rc = mounts_read(&mounts, list, err);
 
+	if (rc < 0)
+		return rc;
 	io.stdin = (char *)what->stdio[0];
 	io.stdout = (char *)what->stdio[1];
 	io.stderr = (char *)what->stdio[2];
 	io.terminal = what->terminal;
 	m.container_id = (char *)what->id;
 	m.bundle = (char *)what->bundle;
-	m.rootfs = what->rootfs;
-	m.n_rootfs = what->n_rootfs;
+	m.rootfs = mounts.list;
+	m.n_rootfs = mounts.n;
 	m.io = &io;
 	m.pid = (uint32_t)pid;
-	return tell(j, "/tasks/create", &m.base, at_ns, err);
+	rc = tell(j, "/tasks/create", &m.base, at_ns, err);
+	mounts_free(&mounts);
+	return rc;
 }
 
 int tell_start(struct journal *j, pid_t pid, int64_t at_ns, struct err *err)

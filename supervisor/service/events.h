@@ -12,15 +12,14 @@
 #include "journal/journal.h"
 
 #include "proto/api/google.pb-c.h"
-#include "proto/api/types.pb-c.h"
+
+#include <json-c/json.h>
 
 /* What TaskCreate repeats of the request; all lent. */
 struct told_create {
 	const char *id, *bundle;
 	const char *stdio[3];
 	bool terminal;
-	Containerd__Types__Mount **rootfs;
-	size_t n_rootfs;
 };
 
 /* How a process ended. */
@@ -30,8 +29,9 @@ struct told_exit {
 	int64_t at_ns; /* 0: it has not */
 };
 
-int tell_create(struct journal *j, const struct told_create *what, pid_t pid, int64_t at_ns,
-		struct err *err);
+/* @mounts: the request's rootfs, see supervisor/engine/plan.h; NULL: none. */
+int tell_create(struct journal *j, const struct told_create *what, json_object *mounts,
+		pid_t pid, int64_t at_ns, struct err *err);
 int tell_start(struct journal *j, pid_t pid, int64_t at_ns, struct err *err);
 int tell_exit(struct journal *j, const struct told_exit *exit, int64_t at_ns, struct err *err);
 int tell_delete(struct journal *j, const struct told_exit *exit, int64_t at_ns,

@@ -3,9 +3,9 @@
 
 #include "supervisor/engine/plan.h"
 
-#include <errno.h>
+#include "journal/base/cleanup.h" /* after json.h */
+
 #include <event2/event.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool task_exists(const struct task *t)
@@ -91,23 +91,27 @@ static void on_drained(void *arg)
 	service_look_idle(t->service);
 }
 
-/* What an earlier server was asked, from the row. */
-static int read_request(struct task *t, struct err *err)
+int task_read_request(struct task *t, json_object *request, struct err *err)
 {
 	static const char *const names[3] = { "stdin", "stdout", "stderr" };
-	json_object *request = json_tokener_parse(t->row.request[0] ? t->row.request : "{}");
 
 	for (int i = 0; i < 3; i++) {
 		t->name[i] = strdup(json_text(request, names[i], ""));
-		if (!t->name[i]) {
-			json_object_put(request);
+		if (!t->name[i])
 			return err_set(err, ENOMEM, "task %s", t->row.key.id);
-		}
 	}
 	t->terminal = json_true(request, "terminal");
 	t->shared_pids = strcmp(json_text(request, "pid_namespace", ""), "shared") == 0;
-	json_object_put(request);
 	return 0;
+}
+
+/* What an earlier server was asked, from the row. */
+static int read_row_request(struct task *t, struct err *err)
+{
+	auto_json json_object *request =
+		json_tokener_parse(t->row.request[0] ? t->row.request : "{}");
+
+	return task_read_request(t, request, err);
 }
 
 static void on_resumed(struct op *op, const struct run_end *end)
@@ -124,7 +128,7 @@ static int task_begin(struct task *t, struct err *err)
 	int rc = task_refresh(t, err);
 
 	if (rc == 0)
-		rc = read_request(t, err);
+		rc = read_row_request(t, err);
 	if (rc == 0)
 		rc = outbox_new(&t->outbox, t->service->base, t->journal, t->row.ttrpc_address,
 				on_drained, t, err);

@@ -73,6 +73,9 @@ bool task_is_busy(const struct task *t);
 /* Read the row again. On failure the memory stays. */
 int task_refresh(struct task *t, struct err *err);
 
+/* Keep what a request says about answers; the old ones must be freed. */
+int task_read_request(struct task *t, json_object *request, struct err *err);
+
 /* An invariant is broken: from here on nothing is changed. */
 void task_break(struct task *t, const struct err *why);
 

@@ -46,6 +46,8 @@ static int server_apply(struct step *step, struct step_env *env, const struct wa
 		.in = SPAWN_NULL,
 		.out = SPAWN_NULL,
 		.err = SPAWN_NULL,
+		.keep = env->ret_listen_fd, /* what it serves on */
+		.nkeep = env->ret_listen_fd ? 1 : 0,
 	};
 	struct ident who;
 	int rc;
