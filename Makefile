@@ -90,7 +90,7 @@ $(B)/%.pb-c.c $(B)/%.pb-c.h &: %.proto
 	protoc-c -I. --c_out=$(B) $<
 
 # An empty journal, made once, here; a new task's file is a copy of it.
-$(B)/journal/tool/mkimage: $(B)/journal/tool/mkimage.o $(B)/journal/schema.o
+$(B)/journal/tool/mkimage: $(B)/journal/tool/mkimage.o $(B)/journal/store/schema.o
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(B)/journal/image.c: $(B)/journal/tool/mkimage
 	@rm -f $(B)/journal/image.db

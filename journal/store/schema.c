@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/schema.h"
+#include "journal/store/schema.h"
 
 /*
  * urunc-journal(5) describes the columns. In task, what a write looks at (the lease)

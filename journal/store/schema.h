@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_JOURNAL_SCHEMA_H
-#define URUNC_JOURNAL_SCHEMA_H
+#ifndef URUNC_STORE_SCHEMA_H
+#define URUNC_STORE_SCHEMA_H
 
 /*
  * schema.h - the tables, and the prepared image that new files are copied from.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/schema.h"
+#include "journal/store/schema.h"
 
 /*
  * mkimage DATABASE - make an empty journal there and print it as C.
@@ -52,7 +52,7 @@ static int print(const char *path)
 		perror(path);
 		return 1;
 	}
-	printf("/* Made by journal/tool/mkimage. */\n#include \"journal/schema.h\"\n"
+	printf("/* Made by journal/tool/mkimage. */\n#include \"journal/store/schema.h\"\n"
 	       "const unsigned char journal_image[] = {");
 	while ((c = getc(f)) != EOF)
 		printf("%s%d,", n++ % 20 ? "" : "\n", c);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * done.c - how a task's file leaves live/: finished, or set aside; and what is swept.
+ */
+#include "journal/base/cleanup.h"
+#include "journal/base/crash.h"
+#include "journal/base/file.h"
+#include "journal/handle.h"
+#include "journal/list.h"
+#include "journal/store/lock.h"
+#include "journal/store/place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * Move a database under its new name, with its WAL if that still has content. The
+ * database goes first: what a crash leaves in live/ is then a WAL without a
+ * database, which is no task, and not an older state of one.
+ */
+static int move_database(const char *from, const char *to, bool with_wal, struct err *err)
+{
+	char wal[PATH_MAX], wal_to[PATH_MAX];
+	int r = place_side(wal, from, "-wal", err);
+
+	if (r == 0)
+		r = place_side(wal_to, to, "-wal", err);
+	if (r < 0)
+		return r;
+	if (rename(from, to) < 0)
+		return err_set(err, errno, "move %s to %s", from, to);
+	crash_point("journal.moved");
+	if (with_wal && rename(wal, wal_to) < 0 && errno != ENOENT)
+		return err_set(err, errno, "move %s to %s", wal, wal_to);
+	r = place_drop_sides(from, err);
+	crash_point("journal.swept");
+	return r;
+}
+
+/*
+ * Bring the WAL into the database, without a flush: what a power cut could take now is
+ * history. A reader in the way is no reason to wait; the WAL then moves along.
+ */
+static bool fold_wal(struct journal *j)
+{
+	bool folded;
+
+	if (sql_exec(&j->sql, "PRAGMA synchronous=OFF", NULL) < 0)
+		return false;
+	folded = sqlite3_wal_checkpoint_v2(j->sql.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+					   NULL) == SQLITE_OK;
+	crash_point("journal.folded");
+	return folded;
+}
+
+/* The copy goes first: one that outlived its original would be taken for the journal
+ * of the next task of that name. */
+static int finish_rescue(const char *live, const char *rescue, const char *done, bool have_done,
+			 struct err *err)
+{
+	int r = file_unlink(rescue, err);
+
+	if (r == 0)
+		r = place_drop_sides(rescue, err);
+	crash_point("journal.rescue.removed");
+	if (r == 0 && have_done && move_database(live, done, true, NULL) == 0)
+		return 0;
+	if (r == 0)
+		r = file_unlink(live, err);
+	return r == 0 ? place_drop_sides(live, err) : r;
+}
+
+/* Still ours? Else the file is not ours to move. */
+static int check_owned(struct journal *j, struct err *err)
+{
+	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_LEASE);
+	int r = sql_step(&j->sql, s, "finish", err);
+
+	if (r < 0)
+		return r;
+	if (r == 1 && sqlite3_column_int64(s, 0) == j->lease && j->lease > 0)
+		return 0;
+	return journal_say(j, ESTALE, err, "somebody took it over; it is theirs to finish");
+}
+
+int journal_finish(struct journal **jp, struct err *err)
+{
+	struct journal *j = *jp;
+	char live[PATH_MAX], done[PATH_MAX], lock[PATH_MAX];
+	bool folded = false;
+	int r;
+
+	*jp = NULL;
+	r = check_owned(j, err);
+	if (r == 0)
+		r = place_path(live, &j->place, &j->key, PLACE_LIVE, err);
+	if (r == 0)
+		r = place_path(lock, &j->place, &j->key, PLACE_LOCK, err);
+	if (r == 0 && !j->rescue)
+		folded = fold_wal(j);
+	sql_close(&j->sql);
+	if (r == 0 && j->rescue) {
+		r = place_done_name(done, &j->place, &j->key, NULL);
+		r = finish_rescue(live, j->file, done, r == 0, err);
+	} else if (r == 0) {
+		r = place_done_name(done, &j->place, &j->key, err);
+		if (r == 0)
+			r = move_database(live, done, !folded, err);
+	}
+	if (r == 0)
+		r = file_unlink(lock, err);
+	journal_close(j);
+	return r;
+}
+
+/* Take the lock of a task that is to be tidied up. */
+static int hold(const struct journal_place *place, const struct task_key *key,
+		char lock[PATH_MAX], int *fd, struct err *err)
+{
+	pid_t who = 0;
+	int r = place_path(lock, place, key, PLACE_LOCK, err);
+
+	if (r == 0)
+		r = lock_take(lock, fd, &who, err);
+	if (r == -EAGAIN && who)
+		return err_say(err, EAGAIN, "task %s/%s is owned by process %d, which lives",
+			       key->ns, key->id, (int)who);
+	return r;
+}
+
+int journal_set_aside(const struct journal_place *place, const struct task_key *key,
+		      char *ret_path, struct err *err)
+{
+	char live[PATH_MAX], rescue[PATH_MAX], torn[PATH_MAX], lock[PATH_MAX];
+	auto_fd int fd = -1;
+	int r = place_path(live, place, key, PLACE_LIVE, err);
+
+	if (r == 0 && access(live, F_OK) < 0)
+		r = err_set(err, errno, "set aside %s", live);
+	if (r == 0)
+		r = place_path(rescue, place, key, PLACE_RESCUE, err);
+	if (r == 0)
+		r = hold(place, key, lock, &fd, err);
+	if (r == 0)
+		r = place_torn_name(torn, place, key, err);
+	if (r == 0 && strlen(torn) >= ERR_TEXT_MAX)
+		r = err_set(err, ENAMETOOLONG, "%s", torn);
+	if (r == 0)
+		r = file_unlink(rescue, err);
+	if (r == 0)
+		r = place_drop_sides(rescue, err);
+	if (r == 0)
+		r = move_database(live, torn, true, err);
+	if (r < 0)
+		return r;
+	memcpy(ret_path, torn, strlen(torn) + 1);
+	return file_unlink(lock, err);
+}
+
+/* ---- sweeping ---------------------------------------------------------------- */
+
+struct sweep {
+	struct walk walk; /* first: the callback gets this */
+	const struct journal_place *place;
+};
+
+/* What a dead creator, finisher or reader left: under the lock, since a living one
+ * has it while such a name stands. */
+static int sweep_file(struct walk *w, const char *path, const char *name, struct err *err)
+{
+	struct sweep *s = (struct sweep *)w;
+	char live[PATH_MAX], lock[PATH_MAX];
+	auto_fd int fd = -1;
+	int r;
+
+	if (!walk_id(w, name, ".", ".db.new") && !walk_id(w, name, "", ".db-wal") &&
+	    !walk_id(w, name, "", ".db-shm"))
+		return 0;
+	r = place_path(live, s->place, &w->key, PLACE_LIVE, err);
+	if (r < 0)
+		return r;
+	if (name[0] != '.' && access(live, F_OK) == 0)
+		return 0;
+	r = hold(s->place, &w->key, lock, &fd, err);
+	if (r == -EAGAIN)
+		return 0;
+	if (r == 0 && (name[0] == '.' || access(live, F_OK) < 0))
+		r = file_unlink(path, err);
+	if (r == 0 && access(live, F_OK) < 0)
+		r = file_unlink(lock, err);
+	return r;
+}
+
+static int drop_done(const struct done_item *item, struct err *err)
+{
+	int r = file_unlink(item->path, err);
+
+	return r < 0 ? r : place_drop_sides(item->path, err);
+}
+
+int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_count,
+		  struct err *err)
+{
+	struct sweep s = { .walk = { .file = sweep_file }, .place = place };
+	int64_t now_s = journal_now_ms() / 1000;
+	struct done d;
+	int r = walk(&s.walk, place->root, "live", err);
+
+	if (r < 0)
+		return r;
+	r = done_read(&d, place, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < d.n; i++)
+		if (now_s - d.at[i].ms / 1000 > max_age_s || i >= (size_t)max_count)
+			r = drop_done(&d.at[i], err);
+	done_clear(&d);
+	return r;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/store/sql.h"
+
+#include "journal/store/schema.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What the system said inside SQLite's I/O methods; 0 if nothing. */
+static int io_errno(sqlite3 *db)
+{
+	int e = sqlite3_system_errno(db);
+
+	switch (e) {
+	case EDQUOT:
+		return ENOSPC;
+	case ENOSPC:
+	case EROFS:
+	case EACCES:
+	case ENOENT:
+	case EMFILE:
+	case ENFILE:
+		return e;
+	default:
+		return EIO;
+	}
+}
+
+static int to_errno(sqlite3 *db)
+{
+	int rc = sqlite3_extended_errcode(db);
+
+	if (rc == SQLITE_IOERR_NOMEM)
+		return ENOMEM;
+	if (rc == SQLITE_IOERR_SHORT_READ)
+		return EUCLEAN;
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_READONLY:
+		return EROFS;
+	case SQLITE_CANTOPEN:
+	case SQLITE_IOERR:
+		return io_errno(db);
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_FORMAT:
+	case SQLITE_ERROR: /* our statements are right, so the tables are not */
+	case SQLITE_CONSTRAINT:
+		return EUCLEAN;
+	case SQLITE_TOOBIG:
+		return E2BIG;
+	default:
+		return EIO;
+	}
+}
+
+int sql_fail(struct sql *q, const char *what, struct err *err)
+{
+	int code = q->db ? to_errno(q->db) : ENOMEM;
+
+	q->last_errno = code;
+	if (code == EBUSY)
+		return err_say(err, code, "journal %s: %s: another process is writing it, try again",
+			       q->file, what);
+	if (code == ENOSPC)
+		return err_say(err, code, "journal %s: %s: the disk is full", q->file, what);
+	if (code == EUCLEAN)
+		return err_say(err, code, "journal %s: %s: the file is damaged (%s)", q->file, what,
+			       sqlite3_errmsg(q->db));
+	return err_set(err, code, "journal %s: %s: %s", q->file, what,
+		       q->db ? sqlite3_errmsg(q->db) : "no memory");
+}
+
+int sql_exec(struct sql *q, const char *text, struct err *err)
+{
+	if (sqlite3_exec(q->db, text, NULL, NULL, NULL) != SQLITE_OK)
+		return sql_fail(q, text, err);
+	return 0;
+}
+
+/* One number that a PRAGMA answers with. */
+static int ask_number(struct sql *q, const char *pragma, int *ret, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = 0;
+
+	if (sqlite3_prepare_v2(q->db, pragma, -1, &s, NULL) != SQLITE_OK)
+		return sql_fail(q, "open", err);
+	if (sqlite3_step(s) == SQLITE_ROW)
+		*ret = sqlite3_column_int(s, 0);
+	else
+		r = sql_fail(q, "open", err);
+	sqlite3_finalize(s);
+	return r;
+}
+
+static int say_damaged(struct sql *q, const char *why, struct err *err)
+{
+	q->last_errno = EUCLEAN;
+	return err_say(err, EUCLEAN, "journal %s: %s; set it aside with \"uruncctl recover\"",
+		       q->file, why);
+}
+
+/* The first read of the file: also finds what is no database, or a short one. */
+static int check_header(struct sql *q, struct err *err)
+{
+	int app = 0, version = 0;
+	int r = ask_number(q, "PRAGMA application_id", &app, err);
+
+	if (r == 0)
+		r = ask_number(q, "PRAGMA user_version", &version, err);
+	if (r < 0)
+		return r;
+	if (app != JOURNAL_APPLICATION_ID)
+		return say_damaged(q, app || version ? "it is a database, but not a journal" :
+						       "it is empty",
+				   err);
+	if (version > JOURNAL_VERSION) {
+		q->last_errno = EPROTO;
+		return err_say(err, EPROTO,
+			       "journal %s was written by a newer version (format %d, this one knows "
+			       "%d); it is left alone, use the newer program",
+			       q->file, version, JOURNAL_VERSION);
+	}
+	return version == JOURNAL_VERSION ? 0 : say_damaged(q, "its version is unknown", err);
+}
+
+/*
+ * Small, since hundreds of shims are alive at once. No checkpoint happens by itself:
+ * it would flush, on a loop that must not wait for a disk, and a reader would write.
+ */
+static int set_up(struct sql *q, enum sql_open how, struct err *err)
+{
+	sqlite3_db_config(q->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 128, 48);
+	sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_extended_result_codes(q->db, 1);
+	sqlite3_busy_timeout(q->db, JOURNAL_BUSY_MS);
+	sqlite3_wal_autocheckpoint(q->db, 0);
+	return sql_exec(q, how == SQL_READ ? "PRAGMA cache_size=-64;PRAGMA query_only=1" :
+					     "PRAGMA cache_size=-64;PRAGMA synchronous=OFF",
+			err);
+}
+
+/* A URI, because only there "immutable" can be said; %, ? and # are escaped. */
+static int make_uri(const char *file, bool immutable, char *ret, size_t max)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t n = 5;
+
+	memcpy(ret, "file:", 5);
+	for (; *file; file++) {
+		if (n + 16 > max)
+			return -ENAMETOOLONG;
+		if (strchr("%?#", *file)) {
+			ret[n++] = '%';
+			ret[n++] = hex[(unsigned char)*file >> 4];
+			ret[n++] = hex[*file & 15];
+		} else {
+			ret[n++] = *file;
+		}
+	}
+	strcpy(ret + n, immutable ? "?immutable=1" : "");
+	return 0;
+}
+
+int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
+	     struct err *err)
+{
+	int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+		    (how == SQL_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+	char uri[4096];
+	int r = make_uri(file, immutable, uri, sizeof(uri));
+
+	memset(q, 0, sizeof(*q));
+	q->file = file;
+	if (r < 0)
+		return err_set(err, -r, "journal %s", file);
+	if (sqlite3_open_v2(uri, &q->db, flags, NULL) != SQLITE_OK)
+		r = sql_fail(q, "open", err);
+	if (r == 0 && how == SQL_WRITE && sqlite3_db_readonly(q->db, "main") == 1) {
+		q->last_errno = EROFS;
+		r = err_set(err, EROFS, "journal %s: open to write", file);
+	}
+	if (r == 0)
+		r = set_up(q, how, err);
+	if (r == 0)
+		r = check_header(q, err);
+	if (r < 0)
+		sql_close(q);
+	return r;
+}
+
+void sql_close(struct sql *q)
+{
+	for (int i = 0; i < SQL_N; i++) {
+		sqlite3_finalize(q->stmt[i]);
+		q->stmt[i] = NULL;
+	}
+	sqlite3_close(q->db);
+	q->db = NULL;
+}
+
+sqlite3_stmt *sql_get(struct sql *q, enum sql_id id)
+{
+	if (!q->stmt[id])
+		sqlite3_prepare_v3(q->db, sql_text[id], -1, SQLITE_PREPARE_PERSISTENT,
+				   &q->stmt[id], NULL);
+	return q->stmt[id];
+}
+
+int sql_step(struct sql *q, sqlite3_stmt *s, const char *what, struct err *err)
+{
+	int rc = s ? sqlite3_step(s) : SQLITE_ERROR;
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	return rc == SQLITE_DONE ? 0 : sql_fail(q, what, err);
+}
+
+int sql_run(struct sql *q, enum sql_id id, const char *what, struct err *err)
+{
+	auto_stmt sqlite3_stmt *s = sql_get(q, id);
+
+	return sql_step(q, s, what, err);
+}
+
+void sql_bind_text(sqlite3_stmt *s, int at, const char *text)
+{
+	sqlite3_bind_text(s, at, text ? text : "", -1, SQLITE_STATIC);
+}
+
+char *sql_column_dup(sqlite3_stmt *s, int at)
+{
+	const unsigned char *text = sqlite3_column_text(s, at);
+
+	return text ? strdup((const char *)text) : NULL;
+}
+
+void sql_release_(sqlite3_stmt **s)
+{
+	if (!*s)
+		return;
+	sqlite3_reset(*s);
+	sqlite3_clear_bindings(*s);
+}
