@@ -9,8 +9,8 @@
 #include "proto/ttrpc/method.h"
 #include "supervisor/io/stdio.h"
 #include "supervisor/service/driver.h"
-#include "supervisor/service/events.h"
-#include "supervisor/service/outbox.h"
+#include "supervisor/events/events.h"
+#include "supervisor/events/outbox.h"
 #include "supervisor/service/service.h"
 
 #define EXIT_AGAIN_MS 20   /* the journal was busy              */

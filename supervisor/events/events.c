@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/service/events.h"
+#include "supervisor/events/events.h"
 
 #include "journal/base/cleanup.h"
 #include "proto/api/task_events.pb-c.h"

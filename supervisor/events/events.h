@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_SERVICE_EVENTS_H
-#define URUNC_SERVICE_EVENTS_H
+#ifndef URUNC_EVENTS_EVENTS_H
+#define URUNC_EVENTS_EVENTS_H
 
 /*
  * events.h - what containerd is told about a task, put into its outbox.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/service/outbox.h"
+#include "supervisor/events/outbox.h"
 
 #include "proto/api/events.pb-c.h"
 #include "proto/ttrpc/client.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_SERVICE_OUTBOX_H
-#define URUNC_SERVICE_OUTBOX_H
+#ifndef URUNC_EVENTS_OUTBOX_H
+#define URUNC_EVENTS_OUTBOX_H
 
 /*
  * outbox.h - tells containerd what the journal says it must be told.
