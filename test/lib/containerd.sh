@@ -100,7 +100,6 @@ run()
 		shift
 	done
 	shift
-	# shellcheck disable=SC2086 # options are words
 	ctr run --runtime "$SHIM_RUNTIME" $opts test/box:1 "$id" "$@"
 }
 

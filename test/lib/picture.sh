@@ -18,7 +18,6 @@ picture_processes()
 		{
 			read -r stat <"$p/stat" || continue
 			set -f
-			# shellcheck disable=SC2086 # fields
 			set -- ${stat##*) }
 			set +f
 			if [ "$1" = Z ]; then
