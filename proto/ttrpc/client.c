@@ -112,7 +112,7 @@ struct client {
 	void *arg;
 	uint32_t next_id;
 	size_t n_waiting;
-	LIST_HEAD(, waiting) waiting;
+	LIST_HEAD(waiting_list, waiting) waiting;
 	bool lost, busy, freed; /* as in conn.c: callbacks may close us */
 };
 

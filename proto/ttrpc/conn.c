@@ -38,7 +38,7 @@ struct conn {
 	struct frame_reader reader;
 	uint8_t *rest; /* read, but not handed on yet */
 	size_t rest_len;
-	STAILQ_HEAD(, chunk) queue;
+	STAILQ_HEAD(chunk_queue, chunk) queue;
 	size_t unsent, max_unsent;
 };
 

@@ -30,7 +30,7 @@ struct server {
 	size_t n_services;
 	int fd; /* -1: not listening */
 	struct event acceptable, pause, stop;
-	LIST_HEAD(, peer) peers;
+	LIST_HEAD(peer_list, peer) peers;
 	size_t n_peers, n_pending;
 	enum phase phase;
 	int stop_ms; /* left for peers to read; -1: it is over */
