@@ -24,14 +24,14 @@ struct journal *journal_close(struct journal *j)
 	return NULL;
 }
 
-/* The connection stays as it is: what SQLite would do to close it (locks, the WAL)
- * is the parent's to do. The child is about to exec or to end. */
+/* SQLite keeps a table of the files that it has open in this process, locks and all.
+ * The descriptors are closed, so that closing the connection can do nothing but empty
+ * that table: the locks and the WAL stay the parent's. */
 void journal_forget(struct journal *j)
 {
 	if (!j)
 		return;
-	if (j->lock >= 0)
-		(void)close(j->lock);
+	sql_close(&j->sql);
 	free(j->file);
 	free(j);
 }

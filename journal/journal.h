@@ -151,7 +151,10 @@ int journal_open_rescue(struct journal **ret, const struct journal_place *place,
 /* Close the file and release the lock. The rows stay. NULL is fine. */
 struct journal *journal_close(struct journal *j);
 
-/* Drop the owner's handle in a forked child without touching the database. */
+/* Drop the owner's handle in a forked child, where all its descriptors are closed
+ * already and none was opened since. SQLite keeps a table of the files that it has open
+ * in a process and would go on with the parent's at the next open: so this closes the
+ * connection, which can't touch the file any more. Not within a transaction. */
 void journal_forget(struct journal *j);
 
 /* The pid holding the lock; 0: nobody. Never blocks. */
