@@ -59,8 +59,8 @@ int shim_serve(void *arg)
 	int rc;
 
 	crash_role("serve");
+	journal_forget(s->journal); /* before anything is opened */
 	log_open(&log, s->bundle, s->debug || shim->config.debug);
-	journal_forget(s->journal);
 	rc = serve(shim, s->listen_fd, &log, &err);
 	if (rc < 0)
 		log_say(&log, LOG_LEVEL_ERROR, "%s/%s: the shim ends: %s", shim->key.ns,
