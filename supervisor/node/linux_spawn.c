@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * linux_spawn.c - children, born held at a gate.
+ *
+ * The gate is a socket pair: one byte opens it, and our death, or closing our end, is
+ * end of file. Every child closes all descriptors it has no business with first of
+ * all, before it waits, so that no child holds another's gate open.
+ *
+ * Captured output goes to a memfd: a pipe would have to be drained by somebody, and
+ * stops the writer when nobody does; a file with a size limit fails the CLI's write,
+ * and a CLI that can't print its error may report another. So the file may grow, the
+ * first 64 KiB are read, and what bounds it is the deadline of every child. Never
+ * capture what a container inherits.
+ *
+ * The child leads its own session: who is found in it later came from it.
+ */
+#include "supervisor/node/linux.h"
+
+#include "journal/base/cleanup.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define OUTPUT_MAX  65536
+#define EXIT_GATE   125 /* never let through; nobody is left to read it */
+#define EXIT_CANNOT 126
+#define EXIT_NO_CMD 127
+
+/* ---- the table --------------------------------------------------------------- */
+
+struct child *linux_child(struct linux_node *n, const struct ident *who)
+{
+	for (size_t i = 0; i < n->nchildren; i++)
+		if (n->children[i].who.pid == who->pid && n->children[i].who.start == who->start)
+			return &n->children[i];
+	return NULL;
+}
+
+struct child *linux_child_add(struct linux_node *n, const struct ident *who)
+{
+	struct child *grown = reallocarray(n->children, n->nchildren + 1, sizeof(*grown));
+
+	if (!grown)
+		return NULL;
+	n->children = grown;
+	grown += n->nchildren++;
+	*grown = (struct child){ .who = *who, .pidfd = -1, .gate = -1, .output = -1 };
+	return grown;
+}
+
+static void close_fd(int *fd)
+{
+	cleanup_fd_(fd);
+	*fd = -1;
+}
+
+static void close_child(struct child *c)
+{
+	close_fd(&c->pidfd);
+	close_fd(&c->gate);
+	close_fd(&c->output);
+}
+
+void linux_child_drop(struct linux_node *n, struct child *c)
+{
+	close_child(c);
+	*c = n->children[--n->nchildren];
+}
+
+void linux_drop_all(struct linux_node *n)
+{
+	while (n->nchildren > 0)
+		close_child(&n->children[--n->nchildren]);
+	while (n->nlocks > 0) {
+		struct held *h = &n->locks[--n->nlocks];
+
+		free(h->path);
+		close_fd(&h->fd);
+	}
+}
+
+void linux_forget_parent(struct linux_node *n)
+{
+	n->nchildren = 0;
+	while (n->nlocks > 0)
+		free(n->locks[--n->nlocks].path);
+}
+
+/* ---- the child's side -------------------------------------------------------- */
+
+/* What a child is born with. */
+struct birth {
+	const struct spawn *what;
+	struct linux_node *node;
+	pid_t parent;
+	int gate;   /* its end           */
+	int output; /* the memfd, or -1  */
+};
+
+static _Noreturn void die(const struct birth *b, int code, const char *text)
+{
+	int fd = b->what->err == SPAWN_CAPTURE ? 2 : b->what->out == SPAWN_CAPTURE ? 1 : -1;
+
+	if (fd >= 0)
+		(void)!write(fd, text, strlen(text));
+	_exit(code);
+}
+
+/* A descriptor above the three, that the later dup2()s can't hit. */
+static int lift(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static int lift_stdio(const struct birth *b, int fd)
+{
+	auto_fd int null = -1;
+
+	if (fd == SPAWN_CAPTURE)
+		return lift(b->output);
+	if (fd != SPAWN_NULL)
+		return lift(fd);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return null < 0 ? -1 : lift(null);
+}
+
+/* The next descriptor at or above @from that stays, or -1. */
+static int next_kept(const struct birth *b, int from)
+{
+	int best = b->gate >= from ? b->gate : -1;
+
+	for (size_t i = 0; i < b->what->nkeep; i++) {
+		int fd = b->what->keep[i];
+
+		if (fd >= from && (best < 0 || fd < best))
+			best = fd;
+	}
+	return best;
+}
+
+static int close_others(const struct birth *b)
+{
+	unsigned int from = 3;
+	int fd;
+
+	while ((fd = next_kept(b, (int)from)) >= 0) {
+		if ((unsigned int)fd > from && close_range(from, (unsigned int)fd - 1, 0) < 0)
+			return -errno;
+		from = (unsigned int)fd + 1;
+	}
+	return close_range(from, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static int arrange_fds(struct birth *b)
+{
+	int io[3] = { lift_stdio(b, b->what->in), lift_stdio(b, b->what->out),
+		      lift_stdio(b, b->what->err) };
+
+	b->gate = lift(b->gate);
+	if (b->gate < 0)
+		return -errno;
+	for (int i = 0; i < 3; i++)
+		if (io[i] < 0 || dup2(io[i], i) < 0)
+			return -errno;
+	/* A kept descriptor stays as it is for a function, and over an exec. */
+	for (size_t i = 0; i < b->what->nkeep; i++)
+		if (b->what->job == JOB_EXEC && b->what->keep[i] >= 0)
+			(void)fcntl(b->what->keep[i], F_SETFD, 0);
+	return close_others(b);
+}
+
+static void reset_signals(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)sigaction(sig, &dfl, NULL); /* the C library's own two refuse: fine */
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void wait_at_gate(int gate)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = read(gate, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(EXIT_GATE);
+	(void)close(gate);
+}
+
+static _Noreturn void exec_failed(const struct birth *b, int code)
+{
+	const char *name = b->what->argv[0];
+	char text[ERR_TEXT_MAX];
+
+	if (code == ENOENT && !strchr(name, '/')) {
+		snprintf(text, sizeof(text), "exec: \"%s\": executable file not found in $PATH",
+			 name);
+		die(b, EXIT_NO_CMD, text);
+	}
+	if (code == ENOENT && access(name, F_OK) < 0) {
+		snprintf(text, sizeof(text),
+			 "exec: \"%s\": executable file not found: no such file or directory",
+			 name);
+		die(b, EXIT_NO_CMD, text);
+	}
+	snprintf(text, sizeof(text), "exec: \"%s\": %s%s", name, strerror(code),
+		 code == ENOENT ? " (its interpreter or loader is missing)" : "");
+	die(b, EXIT_CANNOT, text);
+}
+
+static _Noreturn void run_exec(const struct birth *b)
+{
+	const struct spawn *what = b->what;
+
+	if (!what->envp)
+		(void)unsetenv("NOTIFY_SOCKET");
+	execvpe(what->argv[0], (char *const *)what->argv,
+		what->envp ? (char *const *)what->envp : environ);
+	exec_failed(b, errno);
+}
+
+static _Noreturn void run_job(const struct birth *b)
+{
+	struct err err = ERR_INIT;
+	int rc;
+
+	(void)prctl(PR_SET_NAME, linux_job_name(b->what->job));
+	rc = linux_job(b->what->job, b->what->args, &err);
+	if (rc < 0)
+		die(b, -rc < 255 ? -rc : EIO, err.text);
+	_exit(0);
+}
+
+static _Noreturn void child_main(struct birth *b)
+{
+	const char *cwd = b->what->cwd ? b->what->cwd : "/";
+	char text[ERR_TEXT_MAX];
+	int rc = arrange_fds(b);
+
+	if (rc < 0)
+		_exit(EXIT_CANNOT);
+	/* Their numbers are closed; ours may be given out again, so forget them first. */
+	linux_forget_parent(b->node);
+	reset_signals();
+	(void)setsid();
+	if (b->what->die_with_us) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* It may have died before we asked. */
+		if (getppid() != b->parent)
+			_exit(EXIT_GATE);
+	}
+	wait_at_gate(b->gate);
+	if (chdir(cwd) < 0) {
+		snprintf(text, sizeof(text), "chdir to %s: %s", cwd, strerror(errno));
+		die(b, EXIT_CANNOT, text);
+	}
+	if (b->what->job == JOB_EXEC)
+		run_exec(b);
+	if (b->what->job == JOB_CALL)
+		_exit(b->what->call(b->what->call_arg));
+	run_job(b);
+}
+
+/* ---- our side ---------------------------------------------------------------- */
+
+static int check(const struct spawn *what, struct err *err)
+{
+	bool ok = what->job == JOB_EXEC   ? what->argv && what->argv[0]
+		  : what->job == JOB_CALL ? what->call != NULL
+					  : linux_job_name(what->job) && what->args;
+
+	if (!ok)
+		return err_say(err, EINVAL, "spawn: job %d is not complete", (int)what->job);
+	if (what->in < SPAWN_NULL || what->out < SPAWN_CAPTURE || what->err < SPAWN_CAPTURE)
+		return err_say(err, EINVAL, "spawn: no such stdio");
+	for (size_t i = 0; i < what->nkeep; i++)
+		if (what->keep[i] >= 0 && what->keep[i] < 3)
+			return err_say(err, EINVAL, "spawn: descriptor %d is no one to keep",
+				       what->keep[i]);
+	return 0;
+}
+
+static bool captures(const struct spawn *what)
+{
+	return what->out == SPAWN_CAPTURE || what->err == SPAWN_CAPTURE;
+}
+
+static int make_output(const struct spawn *what, int *ret, struct err *err)
+{
+	if (!captures(what))
+		return 0;
+	*ret = memfd_create("output", MFD_CLOEXEC);
+	if (*ret < 0)
+		return err_set(err, errno, "spawn: memory for its output");
+	/* Two who write shall not overwrite each other. */
+	if (fcntl(*ret, F_SETFL, O_APPEND) < 0)
+		return err_set(err, errno, "spawn: its output");
+	return 0;
+}
+
+/* No handler of ours may run in the child, before it has reset them. */
+static pid_t fork_quiet(struct birth *b)
+{
+	sigset_t all;
+	sigset_t old;
+	pid_t pid;
+
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid == 0)
+		child_main(b);
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	return pid;
+}
+
+/* It was forked, and can't be entered: it reads end of file and exits 125. */
+static int abandon(pid_t pid, int *gate, int code, struct err *err)
+{
+	close_fd(gate);
+	(void)waitpid(pid, NULL, 0);
+	return err_set(err, code, "spawn: watch the child %d", (int)pid);
+}
+
+static int enter(struct linux_node *n, pid_t pid, int *gate, int *output, struct ident *ret,
+		 struct err *err)
+{
+	auto_fd int pidfd = pidfd_open(pid, 0);
+	struct ident who = { .pid = pid };
+	struct proc_stat st;
+	struct child *c;
+
+	if (pidfd < 0)
+		return abandon(pid, gate, errno, err);
+	if (linux_stat(pid, &st, err) <= 0)
+		return abandon(pid, gate, ESRCH, err);
+	who.start = st.start;
+	c = linux_child_add(n, &who);
+	if (!c)
+		return abandon(pid, gate, ENOMEM, err);
+	c->pidfd = TAKE_FD(pidfd);
+	c->gate = TAKE_FD(*gate);
+	c->output = TAKE_FD(*output);
+	*ret = who;
+	return 0;
+}
+
+static int spawn(struct node *node, const struct spawn *what, struct ident *ret, struct err *err)
+{
+	auto_fd int output = -1;
+	auto_fd int ours = -1;
+	auto_fd int theirs = -1;
+	int pair[2];
+	pid_t pid;
+	int rc = check(what, err);
+
+	if (rc == 0)
+		rc = make_output(what, &output, err);
+	if (rc < 0)
+		return rc;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(err, errno, "spawn: a gate");
+	ours = pair[0];
+	theirs = pair[1];
+	pid = fork_quiet(&(struct birth){ .what = what, .node = linux_of(node),
+					  .parent = getpid(), .gate = theirs,
+					  .output = output });
+	if (pid < 0)
+		return err_set(err, errno, "fork");
+	return enter(linux_of(node), pid, &ours, &output, ret, err);
+}
+
+static int spawn_go(struct node *node, const struct ident *who, struct err *err)
+{
+	struct child *c = linux_child(linux_of(node), who);
+
+	if (!c || c->gate < 0)
+		return err_say(err, ESRCH, "process %d does not wait at a gate of ours",
+			       (int)who->pid);
+	if (send(c->gate, "", 1, MSG_NOSIGNAL) < 0) {
+		int rc = err_set(err, ESRCH, "process %d ended while it waited at its gate",
+				 (int)who->pid);
+
+		close_fd(&c->gate);
+		return rc;
+	}
+	close_fd(&c->gate);
+	return 0;
+}
+
+/* waitpid() goes by number: only if the number still is this process. */
+static int wait_for(const struct ident *who, int *status, struct err *err)
+{
+	struct proc_stat st;
+	int rc = linux_stat(who->pid, &st, err);
+	pid_t pid;
+
+	if (rc < 0)
+		return rc;
+	if (rc == 0 || st.start != who->start) {
+		*status = -1;
+		return 1;
+	}
+	do
+		pid = waitpid(who->pid, status, WNOHANG);
+	while (pid < 0 && errno == EINTR);
+	if (pid == who->pid)
+		return 1;
+	if (pid < 0 && errno != ECHILD)
+		return err_set(err, errno, "wait for process %d", (int)who->pid);
+	if (pid == 0 || proc_stat_alive(&st))
+		return 0;
+	*status = -1; /* another's zombie */
+	return 1;
+}
+
+static int reap(struct node *node, const struct ident *who, int *status, struct err *err)
+{
+	struct linux_node *n = linux_of(node);
+	struct child *c = linux_child(n, who);
+	int got = -1;
+	int rc;
+
+	if (c && c->ended) {
+		*status = c->status;
+		return 1;
+	}
+	rc = wait_for(who, &got, err);
+	if (rc <= 0)
+		return rc;
+	*status = got;
+	if (c && c->output < 0) {
+		linux_child_drop(n, c);
+	} else if (c) {
+		c->ended = true;
+		c->status = got;
+		close_fd(&c->pidfd);
+		close_fd(&c->gate);
+	}
+	return 1;
+}
+
+static int spawn_output(struct node *node, const struct ident *who, char **ret, struct err *err)
+{
+	struct linux_node *n = linux_of(node);
+	struct child *c = linux_child(n, who);
+	char *text = malloc(OUTPUT_MAX + 1);
+	char *fit;
+	ssize_t len = 0;
+
+	if (!text)
+		return err_set(err, ENOMEM, "the output of process %d", (int)who->pid);
+	if (c && c->output >= 0)
+		len = pread(c->output, text, OUTPUT_MAX, 0);
+	if (len < 0) {
+		free(text);
+		return err_set(err, errno, "the output of process %d", (int)who->pid);
+	}
+	text[len] = '\0';
+	fit = realloc(text, (size_t)len + 1);
+	*ret = fit ? fit : text;
+	if (c && c->ended)
+		linux_child_drop(n, c);
+	return 0;
+}
+
+static void forget(struct node *node, const struct ident *who)
+{
+	struct child *c = linux_child(linux_of(node), who);
+
+	if (c)
+		linux_child_drop(linux_of(node), c);
+}
+
+void linux_spawn_ops(struct node *n)
+{
+	n->spawn = spawn;
+	n->spawn_go = spawn_go;
+	n->reap = reap;
+	n->spawn_output = spawn_output;
+	n->forget = forget;
+}

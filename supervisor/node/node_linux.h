@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_NODE_NODE_LINUX_H
+#define URUNC_NODE_NODE_LINUX_H
+
+/*
+ * node_linux.h - the machine itself, behind node.h. Linux 5.10 or newer, /proc mounted.
+ *
+ * A node holds descriptors only for its children and its locks. After a fork the child
+ * of JOB_CALL may go on using the same node: what belonged to the parent is dropped
+ * from it before call() runs. Any other fork must not touch the node.
+ *
+ * Threads: none, for the death signal of a child is bound to the forking thread.
+ */
+
+#include "supervisor/node/node.h"
+
+/* @ret: the caller's to node_linux_free(). -ENOMEM; -ENOENT: no /proc. */
+int node_linux_new(struct node **ret, struct err *err);
+
+/* Closes every watch and gate (a child still at its gate exits) and every lock; kills
+ * and reaps nobody. NULL is fine. Returns NULL. */
+struct node *node_linux_free(struct node *n);
+
+#endif
