@@ -41,14 +41,15 @@ static double now_ms(void)
 
 static void exec_start(const struct bench *b, int out)
 {
-	char *const argv[] = { b->shim, "-namespace", b->ns, "-address", b->daemon,
-			       "-publish-binary", "/bin/false", "-id", b->id, "start", NULL };
+	const char *const argv[] = { b->shim, "-namespace", b->ns, "-address", b->daemon,
+				     "-publish-binary", "/bin/false", "-id", b->id, "start",
+				     NULL };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	if (chdir(b->bundle) < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(126);
 	(void)setpgid(0, 0);
-	(void)execv(b->shim, argv);
+	(void)execv(b->shim, (char *const *)argv);
 	_exit(127);
 }
 
@@ -104,14 +105,15 @@ static int create(const struct bench *b)
 	Containerd__Types__Mount mount = CONTAINERD__TYPES__MOUNT__INIT, *mounts = &mount;
 	Containerd__Runc__V1__Options options = CONTAINERD__RUNC__V1__OPTIONS__INIT;
 	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
-	char *words[] = { "rbind", "ro" };
+	char bind[] = "bind", rbind[] = "rbind", ro[] = "ro", *words[] = { rbind, ro };
+	char type[] = "containerd.runc.v1.Options";
 	uint8_t packed[PATH_MAX + 16];
 
 	options.binary_name = b->runtime;
-	any.type_url = "containerd.runc.v1.Options";
+	any.type_url = type;
 	any.value.data = packed;
 	any.value.len = containerd__runc__v1__options__pack(&options, packed);
-	mount.type = "bind";
+	mount.type = bind;
 	mount.source = b->rootfs;
 	mount.options = words;
 	mount.n_options = ARRAY_SIZE(words);
