@@ -36,6 +36,11 @@ void journal_forget(struct journal *j)
 	free(j);
 }
 
+void journal_rest(struct journal *j)
+{
+	sql_rest(&j->sql);
+}
+
 const struct task_key *journal_key(const struct journal *j)
 {
 	return &j->key;

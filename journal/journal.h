@@ -45,7 +45,9 @@
  * process and then fails with -EBUSY, which means: try again later.
  *
  * Errors every function may return, besides those it names: -ENOSPC, -EROFS, -EIO
- * (the disk), -EUCLEAN (the file is damaged), -EBUSY, -ENOMEM, -ESTALE (J2).
+ * (the disk), -EUCLEAN (the file is damaged), -EBUSY, -ENOMEM, -ESTALE (J2), -E2BIG
+ * (a text over JOURNAL_TEXT_MAX), -EPROTO (a word of a newer version in a row). A row
+ * that is asked for by number and is not there: -ENOENT.
  */
 
 #include "journal/base/err.h"
@@ -133,10 +135,12 @@ int task_key_make(struct task_key *ret, const char *address, const char *ns, con
  * @ttl:	none: ownership lasts until close or death
  *
  * OWN and CREATE hold an fcntl lock on the lock file: released by death, kept over
- * exec, not inherited by fork. CREATE copies a prepared image (no schema is run).
+ * exec, not inherited by fork; so never open a lock file by other means. CREATE copies
+ * a prepared image (no schema is run). READ and OWN use the rescue copy if there is
+ * one.
  *
  * Return: 0; -ENOENT no such task; -EEXIST (CREATE) there is one; -EAGAIN the
- * owner lives (its pid is in the text); -EPROTO written by a newer version, left
+ * owner lives (its pid is in the text; it may be this process); -EPROTO written by a newer version, left
  * alone; -EUCLEAN damaged (see journal_set_aside()); -ENOSPC, -EROFS: see
  * journal_open_rescue().
  */
@@ -157,7 +161,11 @@ struct journal *journal_close(struct journal *j);
  * connection, which can't touch the file any more. Not within a transaction. */
 void journal_forget(struct journal *j);
 
-/* The pid holding the lock; 0: nobody. Never blocks. */
+/* Going idle: give back what can be made again (statements, cached pages). */
+void journal_rest(struct journal *j);
+
+/* The pid holding the lock; 0: nobody; -1: a process of another pid namespace. Never
+ * blocks. */
 int journal_owner(const struct journal_place *place, const struct task_key *key, pid_t *ret,
 		  struct err *err);
 
@@ -166,14 +174,16 @@ int journal_owner(const struct journal_place *place, const struct task_key *key,
  * *jp is closed and NULL, also on failure (then the file is still live). */
 int journal_finish(struct journal **jp, struct err *err);
 
-/* Move a damaged file (with WAL) to torn/; @ret_path (ERR_TEXT_MAX bytes) says where. */
+/* Move a damaged file (with WAL) to torn/; @ret_path (ERR_TEXT_MAX bytes) says where.
+ * A rescue copy is removed. -EAGAIN: its owner lives; -ENOENT. Close it before. */
 int journal_set_aside(const struct journal_place *place, const struct task_key *key,
 		      char *ret_path, struct err *err);
 
 /* Quick check of a file: 0 whole, -EUCLEAN with the finding in @err. */
 int journal_check(struct journal *j, struct err *err);
 
-/* Remove done/ files older than @max_age_s, and the oldest over @max_count. */
+/* Remove done/ files older than @max_age_s, and the oldest over @max_count; and what
+ * dead processes left half made in live/. */
 int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_count,
 		  struct err *err);
 
@@ -277,7 +287,8 @@ struct step_row {
 	char *epoch;  /* node->epoch() at intent; "" before             */
 	char *error;  /* "" or the last failure                         */
 	int64_t lease; /* of who intended it                            */
-	int64_t intent_ms, settled_ms, undone_ms; /* wall clock, 0: not yet */
+	/* wall clock, 0: not yet; undone_ms: when it became undoing, undone or stuck */
+	int64_t intent_ms, settled_ms, undone_ms;
 };
 void run_row_clear(struct run_row *row);
 void step_row_clear(struct step_row *row);
@@ -298,12 +309,14 @@ int journal_intend(struct journal *j, int64_t step, const char *epoch, bool dura
 		   int64_t now_ms, struct err *err);
 /* What became known: identities, progress. Any state. */
 int journal_have(struct journal *j, int64_t step, const char *have, struct err *err);
-/* The outcome, by the drawing above; -EPROTO if the row is not where @to follows. */
+/* The outcome, by the drawing above; -EPROTO if the row is not where @to follows.
+ * @error NULL: what the row says stays. */
 int journal_settle(struct journal *j, int64_t step, enum row_state to, const char *error,
 		   int64_t now_ms, struct err *err);
 
 /* Visit rows, oldest or newest first. visit() returns 0 to go on; any other value
- * ends the visit and is returned. The row is lent, and the visitor may write.
+ * ends the visit and is returned. The row is lent, and the visitor may write and
+ * visit; rows of runs and steps that it adds are not visited.
  * @run: only this run's steps; 0 for all. */
 enum order { OLDEST_FIRST, NEWEST_FIRST };
 int journal_each_run(struct journal *j, enum order order,
@@ -329,7 +342,8 @@ struct child_row {
 };
 void child_row_clear(struct child_row *row);
 
-/* While the child still waits at its gate. @ret: seq. */
+/* While the child still waits at its gate. @ret: seq. Of the ended ones the last 256
+ * are kept. */
 int journal_child(struct journal *j, int64_t step, const struct ident *ident, const char *what,
 		  const char *epoch, int64_t now_ms, int64_t deadline_ms, int64_t *ret,
 		  struct err *err);
@@ -354,6 +368,7 @@ int journal_tell(struct journal *j, const char *topic, const char *type, const v
 		 size_t len, int64_t at_ns, struct err *err);
 /* The oldest one not accepted: 1 and *ret (caller clears), or 0: none. */
 int journal_untold(struct journal *j, struct event_row *ret, struct err *err);
+/* Told twice is told. The row is deleted; its seq never comes back. */
 int journal_told(struct journal *j, int64_t seq, struct err *err);
 /* `delete`: containerd tells the rest itself. */
 int journal_close_outbox(struct journal *j, struct err *err);

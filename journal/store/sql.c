@@ -137,7 +137,6 @@ static int check_header(struct sql *q, struct err *err)
  */
 static int set_up(struct sql *q, enum sql_open how, struct err *err)
 {
-	sqlite3_db_config(q->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 128, 48);
 	sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_extended_result_codes(q->db, 1);
 	sqlite3_busy_timeout(q->db, JOURNAL_BUSY_MS);
@@ -169,6 +168,17 @@ static int make_uri(const char *file, bool immutable, char *ret, size_t max)
 	return 0;
 }
 
+/*
+ * Else each connection sets up 120 KiB of small slots and 85 KiB of pages, of a size
+ * that is not ours. Once SQLite is in use in this process this does nothing, and need
+ * not.
+ */
+static void spare_memory(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 128, 40);
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
+
 int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 	     struct err *err)
 {
@@ -179,6 +189,7 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 
 	memset(q, 0, sizeof(*q));
 	q->file = file;
+	spare_memory();
 	if (r < 0)
 		return err_set(err, -r, "journal %s", file);
 	if (sqlite3_open_v2(uri, &q->db, flags, NULL) != SQLITE_OK)
@@ -196,12 +207,20 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 	return r;
 }
 
-void sql_close(struct sql *q)
+void sql_rest(struct sql *q)
 {
 	for (int i = 0; i < SQL_N; i++) {
 		sqlite3_finalize(q->stmt[i]);
 		q->stmt[i] = NULL;
 	}
+	(void)sqlite3_db_release_memory(q->db);
+}
+
+void sql_close(struct sql *q)
+{
+	if (!q->db)
+		return;
+	sql_rest(q);
 	sqlite3_close(q->db);
 	q->db = NULL;
 }

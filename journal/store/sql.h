@@ -73,6 +73,9 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 	     struct err *err);
 void sql_close(struct sql *q);
 
+/* Drop the prepared statements and cached pages. None may be in use. */
+void sql_rest(struct sql *q);
+
 /* The last failure of @q as a sentence about @what. Return: the negative errno. */
 int sql_fail(struct sql *q, const char *what, struct err *err);
 

@@ -59,7 +59,7 @@ const char *const sql_text[SQL_N] = {
 	/* What may come before, by the drawing in journal.h, is written out here. */
 	[SQL_SETTLE] = "UPDATE step SET state=?1,error=coalesce(?2,error),"
 		       "settled_ms=iif(?1 IN('done','failed','foreign','skipped'),?3,settled_ms),"
-		       "undone_ms=iif(?1='undone',?3,undone_ms)"
+		       "undone_ms=iif(?1 IN('undoing','undone','stuck'),?3,undone_ms)"
 		       " WHERE seq=?4 AND CASE ?1"
 		       " WHEN 'done' THEN state='intent'"
 		       " WHEN 'failed' THEN state='intent'"
