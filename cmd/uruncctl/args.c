@@ -16,6 +16,7 @@ static const struct flag flags[] = {
 	  "also living shims whose containerd is down or does not know them" },
 	{ FLAG_ALL, "all", 'a', "the history too" },
 	{ FLAG_MDOC, "mdoc", 0, "as manual page source" },
+	{ FLAG_PROMELA, "promela", 0, "as the model that SPIN checks" },
 	{ FLAG_JSON, "json", 'j', "one JSON value on stdout" },
 	{ FLAG_NO_COLOR, "no-color", 0, "no colours; also NO_COLOR in the environment" },
 	{ FLAG_QUIET, "quiet", 'q', "no hints, no progress, nothing about what is well" },

@@ -28,6 +28,7 @@ enum {
 	FLAG_FORGOTTEN = 1 << 8,
 	FLAG_ALL = 1 << 9,
 	FLAG_MDOC = 1 << 10,
+	FLAG_PROMELA = 1 << 11,
 };
 /* Every verb has these. */
 #define FLAGS_GLOBAL                                                                 \

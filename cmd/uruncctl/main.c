@@ -19,7 +19,7 @@ const struct verb verbs[] = {
 	  CTL_UNKNOWN, CTL_UNKNOWN, ctl_doctor },
 	{ "journal check", "", "are all files of the journal whole?", 0, 0, 0, NEED_JOURNAL,
 	  CTL_UNKNOWN, CTL_UNKNOWN, ctl_check },
-	{ "states", "", "the life of a task, as a table", FLAG_MDOC, 0, 0, NEED_NOTHING, CTL_UNKNOWN,
+	{ "states", "", "the life of a task, as a table", FLAG_MDOC | FLAG_PROMELA, 0, 0, NEED_NOTHING, CTL_UNKNOWN,
 	  CTL_UNKNOWN, ctl_states },
 	{ "version", "", "the version of this program", 0, 0, 0, NEED_NOTHING, CTL_UNKNOWN,
 	  CTL_UNKNOWN, ctl_version },

@@ -35,8 +35,8 @@ static void row_cells(struct ps *ps, const struct task_item *item, const struct 
 	table_cell(t, ill ? TONE_BAD : TONE_PLAIN, "%s", v->row.state);
 	/* The lock is the proof of life; the row only says who it was. */
 	cell_process(t, &(struct ident){ .pid = v->owner ? v->owner : v->row.shim.pid },
-		     v->owner ? 1 : v->shim_alive);
-	cell_process(t, &v->row.init, v->init_alive);
+		     v->owner || !v->live ? 1 : v->shim_alive);
+	cell_process(t, &v->row.init, v->live ? v->init_alive : 1);
 	if (v->row.exit_how == EXIT_NONE_)
 		table_cell(t, TONE_PLAIN, "-");
 	else

@@ -70,6 +70,13 @@ static bool worth_a_row(const struct recover *rc, enum recover_result result)
 	return rc->ctl->argc > 0 && !(rc->ctl->flags & FLAG_QUIET);
 }
 
+static const char *done_text(const struct recover_report *p)
+{
+	if (p->done && *p->done)
+		return p->done;
+	return p->result == RECOVER_WOULD ? "take it back" : "";
+}
+
 static void report_cells(struct recover *rc, const struct recover_report *p)
 {
 	enum tone tone = results[p->result].tone;
@@ -77,7 +84,7 @@ static void report_cells(struct recover *rc, const struct recover_report *p)
 
 	table_cell(&rc->table, tone, "%s", task_name(name, &p->key, rc->full));
 	table_cell(&rc->table, TONE_PLAIN, "%s", p->found ? p->found : "");
-	table_cell(&rc->table, TONE_PLAIN, "%s", p->done ? p->done : "");
+	table_cell(&rc->table, TONE_PLAIN, "%s", done_text(p));
 	table_cell(&rc->table, p->left ? tone : TONE_PLAIN, "%s", p->left ? p->left : "");
 	table_cell(&rc->table, TONE_PLAIN, "%s", p->why ? p->why : "");
 }

@@ -259,9 +259,9 @@ static void print_step(const struct out *out, json_object *step)
 	const char *host = text(step, "host");
 	bool bad = strcmp(state, row_state_name(ROW_STUCK)) == 0;
 
-	out_line(out, bad ? TONE_BAD : TONE_PLAIN, "  %4lld  %-13s  %-8s  %s%s",
-		 (long long)number(step, "seq"), text(step, "kind"), state, *host ? "on the host: " : "",
-		 host);
+	out_line(out, bad ? TONE_BAD : TONE_PLAIN, "  %4lld  %-13s  %s%s%s",
+		 (long long)number(step, "seq"), text(step, "kind"), state,
+		 *host ? ", on the host: " : "", host);
 	out_line(out, TONE_PLAIN, "        want  %s", text(step, "want"));
 	if (strcmp(text(step, "have"), "{}") != 0 && strcmp(text(step, "have"), "{ }") != 0)
 		out_line(out, TONE_PLAIN, "        have  %s", text(step, "have"));

@@ -60,9 +60,10 @@ wait $live
 ctl_reset
 make_task torn default torn
 make_task dead default ok
-exits 1 recover --json
+exits 4 recover --json
 yes "recover --json is one JSON value" python3 -m json.tool "$T/out"
 like '"result":"done"' "$(cat "$T/out")" "with the result of each task"
+like '"result":"left"' "$(cat "$T/out")" "what a damaged file held is not known for sure"
 yes "the damaged file is set aside" sh -c 'ls "$1"/journal/torn/*' - "$T"
 ctl_reset
 make_task newer default newer

@@ -55,10 +55,11 @@ ctl_reset()
 	mkdir -p "$BUNDLES"
 }
 
-# Names and contents of all files that a task has, here: journal, run, bundles.
+# Names and contents of all files that a task has, here: journal, run, bundles. Not of
+# SQLite's -shm: it is shared memory with a name, and readers mark their place in it.
 ctl_sums()
 {
-	(cd "$T" && find journal run bundles -type f -exec sha256sum {} + 2>/dev/null;
+	(cd "$T" && find journal run bundles -type f ! -name '*-shm' -exec sha256sum {} + 2>/dev/null;
 		find journal run bundles 2>/dev/null) | sort
 }
 

@@ -29,6 +29,7 @@
 
 #define ADDRESS   "/run/containerd/containerd.sock"
 #define OLD_EPOCH "00000000-0000-0000-0000-000000000000 4026531836 4026531840"
+#define TEXT      "unix:///run/urunc/s/none" /* of the address files */
 #define MADE_MS   1700000000000 /* some day of 2023 */
 
 /* The highest pid there can be, since the beginning of time: nobody. */
@@ -53,70 +54,91 @@ struct making {
 			return try_; \
 	} while (0)
 
-static int make_bundle(const char *bundle, struct err *err)
+static int make_bundle(const char *bundle, const char *address, struct err *err)
 {
-	auto_free char *path = NULL;
 	auto_file FILE *f = NULL;
 
 	if (mkdir(bundle, 0700) < 0 && errno != EEXIST)
 		return err_set(err, errno, "make %s", bundle);
-	if (asprintf(&path, "%s/address", bundle) < 0)
-		return err_set(err, ENOMEM, "make %s", bundle);
-	f = fopen(path, "we");
-	if (!f || fputs("unix:///run/urunc/s/none", f) < 0)
-		return err_set(err, errno, "write %s", path);
+	f = fopen(address, "we");
+	if (!f || fputs(TEXT, f) < 0)
+		return err_set(err, errno, "write %s", address);
 	return 0;
 }
 
-/* One run with its steps; each is carried to @state. */
-static int make_run(struct journal *j, const char *plan, const struct planned *steps, size_t n,
-		    const char *epoch, enum row_state state, struct err *err)
+/* { @member: the identity of @path }, as a step that has made it knows it. */
+static char *have_of(const struct making *m, const char *member, const char *path)
 {
-	int64_t run = 0;
-	int64_t first;
+	struct path_ident what = { .ino = 0 };
+	char *text = NULL;
 
-	TRY(journal_plan(j, plan, steps, n, MADE_MS, &run, err));
-	first = strcmp(plan, "serve") == 0 ? 1 : 3;
-	for (size_t i = 0; i < n; i++) {
-		TRY(journal_intend(j, first + (int64_t)i, epoch, false, MADE_MS + 1, err));
-		if (state != ROW_INTENT)
-			TRY(journal_settle(j, first + (int64_t)i, ROW_DONE, "", MADE_MS + 2, err));
-	}
+	if (m->node->path(m->node, path, &what, NULL) != 1 ||
+	    asprintf(&text, "{\"%s\":{\"dev\":%llu,\"ino\":%llu,\"mode\":%u}}", member,
+		     (unsigned long long)what.dev, (unsigned long long)what.ino, what.mode) < 0)
+		return NULL;
+	return text;
+}
+
+/* A run of one step, carried to @state. */
+static int make_run(struct journal *j, const char *plan, const struct planned *step,
+		    const char *have, const char *epoch, enum row_state state)
+{
+	struct err *err = NULL;
+	int64_t run = 0;
+	int64_t seq = strcmp(plan, "serve") == 0 ? 1 : 2;
+
+	TRY(journal_plan(j, plan, step, 1, MADE_MS, &run, err));
+	TRY(journal_intend(j, seq, epoch, false, MADE_MS + 1, err));
 	if (state == ROW_INTENT)
 		return 0;
+	TRY(journal_have(j, seq, have, err));
+	TRY(journal_settle(j, seq, ROW_DONE, "", MADE_MS + 2, err));
 	return journal_close_run(j, run, RUN_DONE_ROW, "", MADE_MS + 3, err);
+}
+
+static int make_runs(const struct making *m, struct journal *j, const char *bundle,
+		     const char *address, struct err *err)
+{
+	const char *epoch = m->kind == BOOT ? OLD_EPOCH : m->node->epoch(m->node);
+	enum row_state created = m->kind == HALF ? ROW_INTENT : ROW_DONE;
+	auto_free char *file = NULL;
+	auto_free char *folder = NULL;
+	auto_free char *have_file = have_of(m, "file", address);
+	auto_free char *have_folder = have_of(m, "dir", bundle);
+
+	if (!have_file || !have_folder ||
+	    asprintf(&file, "{\"path\":\"%s\",\"text\":\"" TEXT "\"}", address) < 0 ||
+	    asprintf(&folder, "{\"path\":\"%s\"}", bundle) < 0)
+		return err_set(err, ENOMEM, "make a task");
+	if (make_run(j, "serve", &(struct planned){ "address", file }, have_file, epoch,
+		     ROW_DONE) < 0 ||
+	    journal_move(j, "new", "creating", "create", NULL) < 0 ||
+	    make_run(j, "create", &(struct planned){ "bundle", folder }, have_folder, epoch,
+		     created) < 0)
+		return err_say(err, EIO, "the journal refused a row");
+	return 0;
 }
 
 static int make_rows(const struct making *m, struct journal *j, const char *bundle, struct err *err)
 {
-	const char *epoch = m->kind == BOOT ? OLD_EPOCH : m->node->epoch(m->node);
-	bool half = m->kind == HALF;
-	auto_free char *socket = NULL;
+	struct ident who = dead;
 	auto_free char *address = NULL;
-	auto_free char *dir = NULL;
-	struct planned serve[2];
-	struct planned create[1];
 
-	if (asprintf(&socket, "{\"path\":\"%s/none\"}", bundle) < 0 ||
-	    asprintf(&address, "{\"path\":\"%s/address\",\"text\":\"unix:///run/urunc/s/none\"}",
-		     bundle) < 0 ||
-	    asprintf(&dir, "{\"path\":\"%s\"}", bundle) < 0)
+	if (asprintf(&address, "%s/address", bundle) < 0)
 		return err_set(err, ENOMEM, "make a task");
-	serve[0] = (struct planned){ .kind = "socket", .want = socket };
-	serve[1] = (struct planned){ .kind = "address", .want = address };
-	create[0] = (struct planned){ .kind = "bundle", .want = dir };
-
+	if (m->kind == LIVE)
+		TRY(m->node->self(m->node, &who, err));
+	TRY(make_bundle(bundle, address, err));
 	TRY(journal_set_text(j, TASK_ADDRESS, ADDRESS, err));
-	TRY(journal_set_text(j, TASK_EPOCH, epoch, err));
+	TRY(journal_set_text(j, TASK_EPOCH, m->kind == BOOT ? OLD_EPOCH : m->node->epoch(m->node),
+			     err));
 	TRY(journal_set_text(j, TASK_RUNTIME, "/usr/bin/runc", err));
 	TRY(journal_set_bundle(j, bundle, 1, 1, err));
-	TRY(journal_set_shim(j, &dead, err));
-	TRY(make_run(j, "serve", serve, 2, epoch, ROW_DONE, err));
-	TRY(journal_move(j, "new", "creating", "create", err));
-	TRY(make_run(j, "create", create, 1, epoch, half ? ROW_INTENT : ROW_DONE, err));
-	if (half)
+	TRY(journal_set_shim(j, &who, err));
+	TRY(make_runs(m, j, bundle, address, err));
+	if (m->kind == HALF)
 		return 0;
-	TRY(journal_set_init(j, &dead, err));
+	TRY(journal_set_init(j, &who, err));
 	return journal_move(j, "creating", "created", "done", err);
 }
 
@@ -125,8 +147,8 @@ static int make_stuck(struct journal *j, struct err *err)
 {
 	TRY(journal_set_text(j, TASK_ERROR, "unmount rootfs: Device or resource busy", err));
 	TRY(journal_move(j, "created", "takedown", "recover", err));
-	TRY(journal_settle(j, 3, ROW_UNDOING, "", MADE_MS + 4, err));
-	TRY(journal_settle(j, 3, ROW_STUCK, "Device or resource busy", MADE_MS + 5, err));
+	TRY(journal_settle(j, 2, ROW_UNDOING, "", MADE_MS + 4, err));
+	TRY(journal_settle(j, 2, ROW_STUCK, "Device or resource busy", MADE_MS + 5, err));
 	return journal_move(j, "takedown", "stuck", "fail", err);
 }
 
@@ -138,19 +160,15 @@ static int make_done(struct journal **jp, struct err *err)
 	return journal_finish(jp, err);
 }
 
-/* Its own shim, as far as anybody can see, until stdin ends. */
-static int hold(const struct making *m, struct journal *j, struct err *err)
+/* Its own shim and init, as far as anybody can see, until stdin ends. */
+static void hold(void)
 {
-	struct ident self;
 	char c;
 
-	TRY(m->node->self(m->node, &self, err));
-	TRY(journal_set_shim(j, &self, err));
 	(void)puts("ready");
 	(void)fflush(stdout);
 	while (read(STDIN_FILENO, &c, 1) > 0)
 		;
-	return 0;
 }
 
 /* Garbage where the table of tables is, or a version of the future. */
@@ -177,7 +195,7 @@ static int spoil(const struct making *m, const struct task_key *key, struct err 
 	return r == SQLITE_OK ? 0 : err_say(err, EIO, "change the version of %s", file);
 }
 
-static int finish_kind(const struct making *m, struct journal **jp, struct err *err)
+static int finish(const struct making *m, struct journal **jp, struct err *err)
 {
 	switch (m->kind) {
 	case STUCK:
@@ -185,7 +203,8 @@ static int finish_kind(const struct making *m, struct journal **jp, struct err *
 	case DONE:
 		return make_done(jp, err);
 	case LIVE:
-		return hold(m, *jp, err);
+		hold();
+		break;
 	case DEAD:
 	case BOOT:
 	case HALF:
@@ -206,12 +225,11 @@ static int make(const struct making *m, const char *id, struct err *err)
 
 	if (asprintf(&bundle, "%s/%s.%s", m->folder, m->ns, id) < 0)
 		return err_set(err, ENOMEM, "make a task");
-	TRY(make_bundle(bundle, err));
 	TRY(task_key_make(&key, ADDRESS, m->ns, id, err));
 	TRY(journal_open(&j, &m->place, &key, JOURNAL_CREATE, err));
 	r = make_rows(m, j, bundle, err);
 	if (r == 0)
-		r = finish_kind(m, &j, err);
+		r = finish(m, &j, err);
 	(void)journal_close(j);
 	if (r == 0 && (m->kind == TORN || m->kind == NEWER))
 		r = spoil(m, &key, err);
