@@ -75,6 +75,7 @@ bool call_gone(const struct call *call);
  *
  * For calls that may wait for ever (Wait): without this, clients that come and go
  * would leave one call behind each. Short work needs no notice. NULL takes it back.
+ * Said of a call that is gone already it has no effect; in its handler none is.
  */
 typedef void gone_fn(struct call *call, void *arg);
 void call_when_gone(struct call *call, gone_fn *fn, void *arg);

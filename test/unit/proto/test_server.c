@@ -100,6 +100,37 @@ static void a_lost_connection_ends_only_the_waiting(void **state)
 	f->kept[1] = NULL;
 }
 
+static void drop_all(struct call *call, void *arg)
+{
+	struct task_server *f = arg;
+
+	assert_true(call_gone(call));
+	for (size_t i = 0; i < f->n_kept; i++) {
+		if (f->kept[i])
+			call_drop(f->kept[i]);
+		f->kept[i] = NULL;
+	}
+	f->n_gone++;
+}
+
+static void who_is_told_may_end_every_other_call_too(void **state)
+{
+	struct task_server *f = *state;
+
+	for (uint32_t id = 1; id <= 9; id += 2)
+		ts_send_call(f, id, "Delete", 5000);
+	ts_until_kept(f, 5);
+	for (size_t i = 0; i < 5; i++)
+		call_when_gone(f->kept[i], drop_all, f);
+	call_when_gone(f->kept[4], NULL, NULL); /* taken back */
+	(void)close(f->peer);
+	f->peer = -1;
+	while (server_peers(f->server))
+		wire_turn(f->base, 10);
+	assert_int_equal(f->n_gone, 1);
+	assert_int_equal(server_pending(f->server), 0);
+}
+
 static void a_frame_that_breaks_off_ends_that_connection_only(void **state)
 {
 	struct task_server *f = *state;
@@ -185,6 +216,7 @@ int main(void)
 		TEST(a_wait_is_told_that_its_deadline_was_reached),
 		TEST(a_timeout_that_is_over_calls_nobody),
 		TEST(a_lost_connection_ends_only_the_waiting),
+		TEST(who_is_told_may_end_every_other_call_too),
 		TEST(a_frame_that_breaks_off_ends_that_connection_only),
 		TEST(calls_outlive_the_server),
 		TEST(a_stop_in_a_handler_sends_its_answer_first),
