@@ -123,31 +123,35 @@ static void test_a_child_that_dies_with_us_is_killed_after_its_gate_too(void **s
 {
 	struct node_rig *rig = *state;
 	struct ident who;
-	int pipefd[2];
+	char text[8] = "";
+	int ready[2];
+	int born[2];
 	pid_t parent;
 
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-	assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(born, O_CLOEXEC), 0);
 	parent = fork();
 	if (parent == 0) {
-		struct spawn what = SH("read never; exit 3");
-		int never[2];
+		struct spawn what = SH("echo ready; exec sleep 60");
 
-		(void)!pipe2(never, O_CLOEXEC);
-		what.in = never[0];
+		what.out = ready[1];
 		what.die_with_us = true;
 		(void)rig->n->spawn(rig->n, &what, &who, NULL);
 		(void)rig->n->spawn_go(rig->n, &who, NULL);
-		(void)!write(pipefd[1], &who, sizeof(who));
+		(void)!write(born[1], &who, sizeof(who));
 		for (;;)
 			pause();
 	}
-	assert_int_equal(read(pipefd[0], &who, sizeof(who)), sizeof(who));
+	assert_int_equal(read(born[0], &who, sizeof(who)), sizeof(who));
+	assert_int_equal(read(ready[0], text, sizeof(text)), 6);
 	assert_int_equal(kill(parent, SIGKILL), 0);
 	assert_int_equal(waitpid(parent, NULL, 0), parent);
 	assert_int_equal(WTERMSIG(node_rig_end(rig, &who)), SIGKILL);
-	close(pipefd[0]);
-	close(pipefd[1]);
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(born[i]);
+	}
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }
 
@@ -221,7 +225,8 @@ static void test_a_missing_working_directory_is_named(void **state)
 static void test_a_child_has_no_descriptors_but_its_three_and_those_to_keep(void **state)
 {
 	struct node_rig *rig = *state;
-	struct spawn what = SH("ls /proc/$$/fd | tr '\\n' ' '");
+	struct spawn what = SH("i=0; while [ $i -lt 64 ]; do "
+			       "[ -e /proc/$$/fd/$i ] && printf '%s ' $i; i=$((i+1)); done; exit 0");
 	int keep[2] = { open("/dev/zero", O_RDONLY | O_CLOEXEC), -1 };
 	int other = open("/dev/zero", O_RDONLY); /* not even close-on-exec */
 	char want[64];
@@ -243,7 +248,7 @@ static void test_a_child_has_no_descriptors_but_its_three_and_those_to_keep(void
 static void test_a_child_leads_a_session_with_default_signals(void **state)
 {
 	struct spawn what = SH("read -r x; cut -d' ' -f6 /proc/$$/stat; echo $$; "
-			       "grep -E 'Sig(Blk|Ign)' /proc/$$/status");
+			       "exec grep -E 'Sig(Blk|Ign)' /proc/self/status");
 	sigset_t usr1;
 	char *text;
 	int sid;
