@@ -11,6 +11,9 @@
 # beside it, and whatever a failing test leaves dies with the node. Afterwards the
 # outer shell asserts that nothing of it stayed on the machine.
 #
+# NODE_CGROUPS, set before: "unified", the node has cgroup2 alone; "legacy", it has no
+# cgroup2 (crun refuses both at once); else what the machine has.
+#
 # Set inside: T, a short temporary folder (sockets fit), TMPDIR, and NODE.
 
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -78,9 +81,15 @@ node_set_up()
 			if (o[i] !~ /^(rw|ro|nosuid|nodev|noexec|relatime|xattr|release_agent=.*)$/)
 				s = s (s == "" ? "" : ",") o[i]
 		print $3, ($3 == "cgroup2" || s == "" ? "rw" : s), $2 }' /proc/mounts >"$T/cgroups" || return 1
-	while read -r type opts dir; do
-		umount "$dir" && mount -t "$type" -o "$opts" cgroup "$dir" || return 1
-	done <"$T/cgroups"
+	if [ "${NODE_CGROUPS:-}" = unified ]; then
+		umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup /sys/fs/cgroup || return 1
+	else
+		while read -r type opts dir; do
+			umount "$dir" || return 1
+			[ "${NODE_CGROUPS:-}:$type" != legacy:cgroup2 ] || continue
+			mount -t "$type" -o "$opts" cgroup "$dir" || return 1
+		done <"$T/cgroups"
+	fi
 	rm "$T/cgroups"
 	# cgroup2 hands controllers only to children of a cgroup without processes.
 	if [ -e /sys/fs/cgroup/cgroup.procs ]; then
