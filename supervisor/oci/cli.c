@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "supervisor/bundle/config.h"
+#include "supervisor/oci/cgroups.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -194,24 +195,17 @@ static bool state_ident(json_object *o, const char *pid, const char *start, stru
 	return true;
 }
 
-/* Some cgroup of the process ends in a name that carries the task's id. */
+/* Some cgroup of the process carries the task's id in its name. */
 static bool carries_id(struct node *n, const struct ident *who, const char *id)
 {
 	auto_free char *text = NULL;
-	size_t len = strlen(id);
 	char *save = NULL;
 
-	if (len == 0 || n->cgroups_of(n, who, &text, NULL) < 0)
+	if (n->cgroups_of(n, who, &text, NULL) < 0)
 		return false;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		const char *name = strrchr(line, '/');
-		const char *at = name ? strstr(name, id) : NULL;
-
-		/* /<id>, /prefix-<id>.scope: not a longer id that holds this one. */
-		if (at && (at[-1] == '/' || at[-1] == '-' || at[-1] == ':') &&
-		    (at[len] == '\0' || strcmp(at + len, ".scope") == 0))
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (cgroup_names(line, id))
 			return true;
-	}
 	return false;
 }
 
