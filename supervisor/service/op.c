@@ -45,8 +45,10 @@ static int op_drive(struct op *op, struct run *run, enum wake_why why, struct er
 		return -ENOMEM;
 	op->next = t->ops;
 	t->ops = op;
-	if (op->ev != EV_KILL)
+	if (op->ev != EV_KILL) {
 		t->life = life;
+		exit_watch(t);
+	}
 	return 0;
 }
 
