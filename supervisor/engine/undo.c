@@ -7,6 +7,27 @@
 #include <stdio.h>
 #include <string.h>
 
+/* An apply that nobody finished has failed; then it can be undone. */
+static int settle_undoing(struct run *run, struct err *err)
+{
+	const struct step_row *row = &run->at.row;
+	int64_t now = run_wall_ms(run);
+	int r;
+
+	if (row->state != ROW_INTENT)
+		return journal_settle(run->j, row->seq, ROW_UNDOING, NULL, now, err);
+	r = journal_begin(run->j, err);
+	if (r < 0)
+		return r;
+	r = journal_settle(run->j, row->seq, ROW_FAILED, "it was interrupted", now, err);
+	if (r == 0)
+		r = journal_settle(run->j, row->seq, ROW_UNDOING, NULL, now, err);
+	if (r == 0)
+		return journal_commit(run->j, err);
+	journal_rollback(run->j);
+	return r;
+}
+
 /* Write the row's state, or learn that it can't be written and go on without. RUN_NONE_:
  * go on. */
 static enum run_state settle(struct run *run, enum row_state to, const char *why,
@@ -14,9 +35,14 @@ static enum run_state settle(struct run *run, enum row_state to, const char *why
 {
 	struct err err = ERR_INIT;
 	enum run_state s;
+	int r;
 
-	if (run->mute ||
-	    journal_settle(run->j, run->at.row.seq, to, why, run_wall_ms(run), &err) == 0)
+	if (run->mute)
+		return RUN_NONE_;
+	r = to == ROW_UNDOING ? settle_undoing(run, &err)
+			      : journal_settle(run->j, run->at.row.seq, to, why,
+					       run_wall_ms(run), &err);
+	if (r == 0)
 		return RUN_NONE_;
 	s = run_unwritten(run, next, &err);
 	if (s != RUN_NONE_)

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_TEST_SIM_H
+#define URUNC_TEST_SIM_H
+
+/*
+ * sim.h - a machine in memory, with a clock that moves when everybody waits.
+ *
+ * The world is in shared memory and holds no pointers: a process of the test that
+ * plays a shim, or a recovery, may die anywhere, as a real one does, and the next one
+ * finds the world as it was left. The journal is a real one, in a temporary folder.
+ *
+ * Children of the played process run a program of a few actions, one each simulated
+ * millisecond: a runtime's create makes the state folder, the cgroup, the init, the
+ * state file, the pid file. Killed between two, it leaves half.
+ *
+ * Every call of the seam is counted. sim->die_at: the call at which the player dies,
+ * before it (odd) or after it (even): see sim_points(). sim->fail_at: the call that
+ * fails.
+ */
+
+#include "supervisor/node/node.h"
+
+#define SIM_PROCS  64
+#define SIM_FILES  256
+#define SIM_MOUNTS 32
+#define SIM_TEXT   4096
+#define SIM_PATH   192
+
+enum sim_program { SIM_NONE, SIM_STAY, SIM_RUNTIME, SIM_MOUNT, SIM_UNMOUNT, SIM_REMOVE, SIM_ASK,
+		   SIM_SYNC };
+
+struct sim_proc {
+	struct ident ident; /* pid 0: the slot is free */
+	pid_t ppid, sid;
+	char comm[32];
+	char cwd[SIM_PATH], root[SIM_PATH], cgroup[SIM_PATH];
+	bool zombie, held, die_with_us, immortal;
+	int status;
+	enum sim_program program;
+	int at;          /* the program's next action */
+	int64_t next_ms; /* when                       */
+	char args[SIM_TEXT];
+	char out[512];
+};
+
+struct sim_file {
+	char path[SIM_PATH]; /* "": the slot is free */
+	struct path_ident what;
+	char data[1024];
+	pid_t owner; /* a socket's server, a lock's holder */
+};
+
+struct sim_mount {
+	int64_t id; /* 0: the slot is free */
+	char target[SIM_PATH], type[32], source[SIM_PATH];
+	uint32_t minor;
+};
+
+struct sim {
+	/* the test's knobs */
+	int die_at, fail_at, fail_code;
+	bool containerd_down, containerd_knows;
+	char runtime_fails[16]; /* the runtime's verb that exits 1 before its last action */
+	int peers;
+	/* what came of it */
+	int calls;
+	/* the machine */
+	int64_t now_ms;
+	char epoch[80];
+	uint64_t next_ino;
+	pid_t next_pid, me;
+	int64_t next_mount;
+	struct sim_proc procs[SIM_PROCS];
+	struct sim_file files[SIM_FILES];
+	struct sim_mount mounts[SIM_MOUNTS];
+};
+
+/* A world with init, containerd, a cgroup mount and the folders of a node; shared with
+ * the processes forked after it. */
+struct sim *sim_new(void);
+void sim_free(struct sim *sim);
+
+/* The seam of the player; one for each process of the test. */
+struct sim_node {
+	struct node node; /* first */
+	struct sim *sim;
+};
+void sim_node_init(struct sim_node *n, struct sim *sim);
+
+/* A new process plays from now on; returns its pid. */
+pid_t sim_play(struct sim *sim, const char *comm);
+/* An existing one does. */
+void sim_play_as(struct sim *sim, pid_t pid);
+/* The player is dead: its locks and its gates are let go. */
+void sim_dead(struct sim *sim);
+/* Time passes, children go on. */
+void sim_pass(struct sim *sim, int64_t ms);
+/* Everything of this boot is gone, but files outside of /run and /sys. */
+void sim_reboot(struct sim *sim);
+
+struct sim_proc *sim_proc_new(struct sim *sim, const char *comm, pid_t ppid);
+struct sim_proc *sim_find(struct sim *sim, pid_t pid);
+void sim_kill(struct sim *sim, struct sim_proc *p, int status);
+struct sim_file *sim_file(struct sim *sim, const char *path);
+struct sim_file *sim_make(struct sim *sim, const char *path, uint32_t mode);
+struct sim_mount *sim_mount_new(struct sim *sim, const char *type, const char *source,
+				const char *target);
+/* The next action of a child's program. */
+void sim_act(struct sim *sim, struct sim_proc *p);
+
+/* What @now has and @before has not, one thing a line; "" is the promise kept. Bundles
+ * are containerd's to remove, and folders that are empty now are nobody's. Returns @buf. */
+char *sim_left(const struct sim *now, const struct sim *before, char *buf, size_t size);
+
+#endif
