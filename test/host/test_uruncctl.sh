@@ -103,6 +103,26 @@ exits 0 journal check
 like "all files are whole .5." "$(cat "$T/out")" "journal check counts live and history"
 is "$before" "$(ctl_sums)" "none of this changed a byte"
 
+# -- a terminal, and a full disk
+# term WORDS...: what uruncctl prints on a terminal, both streams.
+term()
+{
+	TERM=xterm script -qec "$CTL $*" /dev/null </dev/null | tr -d '\r'
+}
+esc=$(printf '\033')
+term ps >"$T/term"
+yes "a terminal gets colours" grep -q "$esc\[31m" "$T/term"
+NO_COLOR=1 term ps >"$T/term"
+no "but not if NO_COLOR is set" grep -q "$esc" "$T/term"
+term ps --no-color >"$T/term"
+no "nor with --no-color" grep -q "$esc" "$T/term"
+term recover --dry-run --no-color >"$T/term"
+yes "recover shows its progress" grep -q "recover: 4 of 4, k8s.io/c1" "$T/term"
+yes "and erases it before the table" grep -q "$esc\[KTASK " "$T/term"
+"$CTL" ps >/dev/full 2>"$T/err"
+is 2 $? "an answer that could not be written is no answer"
+like "No space left on device" "$(cat "$T/err")" "and the reason is given"
+
 # -- what can't be read
 make_task torn default torn
 make_task newer default newer
