@@ -56,21 +56,34 @@ static bool fold_wal(struct journal *j)
 	return folded;
 }
 
-/* The copy goes first: one that outlived its original would be taken for the journal
- * of the next task of that name. */
-static int finish_rescue(const char *live, const char *rescue, const char *done, bool have_done,
-			 struct err *err)
+/*
+ * The copy is the history, if the disk takes it; else the original is. The copy under
+ * <run> goes before the original: one that outlived it would be taken for the journal
+ * of the next task of that name.
+ */
+static int finish_rescue(struct journal *j, const char *live, bool folded, struct err *err)
 {
-	int r = file_unlink(rescue, err);
+	char done[PATH_MAX];
+	bool named = place_done_name(done, &j->place, &j->key, NULL) == 0;
+	bool kept = named && folded && file_copy(j->file, done, 0600, NULL) == 0;
+	int r = file_unlink(j->file, err);
 
 	if (r == 0)
-		r = place_drop_sides(rescue, err);
+		r = place_drop_sides(j->file, err);
 	crash_point("journal.rescue.removed");
-	if (r == 0 && have_done && move_database(live, done, true, NULL) == 0)
+	if (r == 0 && named && !kept && move_database(live, done, true, NULL) == 0)
 		return 0;
 	if (r == 0)
 		r = file_unlink(live, err);
 	return r == 0 ? place_drop_sides(live, err) : r;
+}
+
+static int finish_live(struct journal *j, const char *live, bool folded, struct err *err)
+{
+	char done[PATH_MAX];
+	int r = place_done_name(done, &j->place, &j->key, err);
+
+	return r == 0 ? move_database(live, done, !folded, err) : r;
 }
 
 /* Still ours? Else the file is not ours to move. */
@@ -89,8 +102,8 @@ static int check_owned(struct journal *j, struct err *err)
 int journal_finish(struct journal **jp, struct err *err)
 {
 	struct journal *j = *jp;
-	char live[PATH_MAX], done[PATH_MAX], lock[PATH_MAX];
-	bool folded = false;
+	char live[PATH_MAX], lock[PATH_MAX];
+	bool folded;
 	int r;
 
 	*jp = NULL;
@@ -99,16 +112,12 @@ int journal_finish(struct journal **jp, struct err *err)
 		r = place_path(live, &j->place, &j->key, PLACE_LIVE, err);
 	if (r == 0)
 		r = place_path(lock, &j->place, &j->key, PLACE_LOCK, err);
-	if (r == 0 && !j->rescue)
+	if (r == 0) {
+		journal_rollback(j);
 		folded = fold_wal(j);
-	sql_close(&j->sql);
-	if (r == 0 && j->rescue) {
-		r = place_done_name(done, &j->place, &j->key, NULL);
-		r = finish_rescue(live, j->file, done, r == 0, err);
-	} else if (r == 0) {
-		r = place_done_name(done, &j->place, &j->key, err);
-		if (r == 0)
-			r = move_database(live, done, !folded, err);
+		sql_close(&j->sql);
+		r = j->rescue ? finish_rescue(j, live, folded, err) :
+				finish_live(j, live, folded, err);
 	}
 	if (r == 0)
 		r = file_unlink(lock, err);

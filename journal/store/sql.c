@@ -107,6 +107,24 @@ static int say_damaged(struct sql *q, const char *why, struct err *err)
 		       q->file, why);
 }
 
+static int64_t size_of(struct sql *q, int which)
+{
+	sqlite3_file *f = NULL;
+	sqlite3_int64 size = 0;
+
+	if (sqlite3_file_control(q->db, "main", which, &f) == SQLITE_OK && f && f->pMethods)
+		(void)f->pMethods->xFileSize(f, &size);
+	return size;
+}
+
+/* SQLite finds that pages are missing, but reads half of one as if zeros were behind
+ * it. With a WAL that can be what a power cut left of a page which the WAL still has. */
+static bool is_cut(struct sql *q)
+{
+	return size_of(q, SQLITE_FCNTL_FILE_POINTER) % JOURNAL_PAGE_SIZE != 0 &&
+	       size_of(q, SQLITE_FCNTL_JOURNAL_POINTER) == 0;
+}
+
 /* The first read of the file: also finds what is no database, or a short one. */
 static int check_header(struct sql *q, struct err *err)
 {
@@ -128,7 +146,9 @@ static int check_header(struct sql *q, struct err *err)
 			       "%d); it is left alone, use the newer program",
 			       q->file, version, JOURNAL_VERSION);
 	}
-	return version == JOURNAL_VERSION ? 0 : say_damaged(q, "its version is unknown", err);
+	if (version != JOURNAL_VERSION)
+		return say_damaged(q, "its version is unknown", err);
+	return is_cut(q) ? say_damaged(q, "its end is cut off", err) : 0;
 }
 
 /*
