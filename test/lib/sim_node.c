@@ -202,6 +202,10 @@ static int spawn(struct node *n, const struct spawn *what, struct ident *ret, st
 		(void)snprintf(p->args, sizeof(p->args), "%s", what->args);
 	for (size_t i = 0; what->job == JOB_EXEC && what->argv[i] && len < sizeof(p->args); i++)
 		len += (size_t)snprintf(p->args + len, sizeof(p->args) - len, "%s\n", what->argv[i]);
+	/* The server inherits what `start` listens on. */
+	for (int i = 0; what->job == JOB_CALL && i < SIM_FILES; i++)
+		if (S_ISSOCK(sim->files[i].what.mode) && sim->files[i].owner == sim->me)
+			sim->files[i].owner = p->ident.pid;
 	*ret = p->ident;
 	return 0;
 }
