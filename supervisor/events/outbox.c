@@ -7,19 +7,19 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct outbox {
 	struct event_base *base;
 	struct journal *journal;
-	const char *path;
-	void (*drained)(void *arg);
+	char *path;
+	const struct outbox_hooks *hooks;
 	void *arg;
 	struct client *client; /* NULL: not connected                 */
 	struct event *timer;   /* pending: a try is due               */
 	int64_t head;          /* seq of the event under way, 0: none */
 	int wait_ms;
 	bool empty;
-	struct err err;
 };
 
 static void again(struct outbox *o, int ms)
@@ -29,9 +29,11 @@ static void again(struct outbox *o, int ms)
 	event_add(o->timer, &tv);
 }
 
-static void failed(struct outbox *o)
+static void failed(struct outbox *o, const struct err *why)
 {
 	o->head = 0;
+	if (!o->wait_ms)
+		o->hooks->trouble(o->arg, why);
 	o->wait_ms = o->wait_ms ? o->wait_ms * 2 : OUTBOX_FIRST_MS;
 	if (o->wait_ms > OUTBOX_LAST_MS)
 		o->wait_ms = OUTBOX_LAST_MS;
@@ -50,17 +52,17 @@ static void on_closed(void *arg, const struct err *why)
 static void on_done(void *arg, const ProtobufCMessage *out, const struct err *err)
 {
 	struct outbox *o = arg;
+	struct err why = ERR_INIT;
 
 	(void)out;
 	if (err && err->code != EINVAL) {
-		o->err = *err;
-		failed(o);
+		failed(o, err);
 		return;
 	}
 	if (err)
 		(void)journal_note(o->journal, "event-refused", err->text, NULL);
-	if (journal_told(o->journal, o->head, &o->err) < 0) {
-		failed(o); /* told again, then */
+	if (journal_told(o->journal, o->head, &why) < 0) {
+		failed(o, &why); /* told again, then */
 		return;
 	}
 	o->head = 0;
@@ -68,7 +70,7 @@ static void on_done(void *arg, const ProtobufCMessage *out, const struct err *er
 	again(o, 0);
 }
 
-static int forward(struct outbox *o, const struct event_row *row)
+static int forward(struct outbox *o, const struct event_row *row, struct err *err)
 {
 	Google__Protobuf__Timestamp at = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
 	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
@@ -94,30 +96,29 @@ static int forward(struct outbox *o, const struct event_row *row)
 	envelope.topic = row->topic;
 	envelope.event = &any;
 	in.envelope = &envelope;
-	return client_call(o->client, &req, on_done, o, &o->err);
+	return client_call(o->client, &req, on_done, o, err);
 }
 
 static void next(struct outbox *o)
 {
+	struct err err = ERR_INIT;
 	struct event_row row;
-	int rc = journal_untold(o->journal, &row, &o->err);
+	int rc = journal_untold(o->journal, &row, &err);
 
 	if (rc < 0) {
-		failed(o);
+		failed(o, &err);
 		return;
 	}
 	if (rc == 0) {
 		o->empty = true;
-		o->err.code = 0;
-		if (o->drained)
-			o->drained(o->arg);
+		o->hooks->drained(o->arg);
 		return;
 	}
-	rc = o->client ? 0 : client_open(&o->client, o->base, o->path, on_closed, o, &o->err);
+	rc = o->client ? 0 : client_open(&o->client, o->base, o->path, on_closed, o, &err);
 	if (rc == 0)
-		rc = forward(o, &row);
+		rc = forward(o, &row, &err);
 	if (rc < 0)
-		failed(o);
+		failed(o, &err);
 	else
 		o->head = row.seq;
 	event_row_clear(&row);
@@ -145,23 +146,18 @@ bool outbox_is_empty(const struct outbox *o)
 	return o->empty;
 }
 
-const struct err *outbox_error(const struct outbox *o)
-{
-	return &o->err;
-}
-
 int outbox_new(struct outbox **ret, struct event_base *base, struct journal *j,
-	       const char *path, void (*drained)(void *arg), void *arg, struct err *err)
+	       const char *path, const struct outbox_hooks *hooks, void *arg, struct err *err)
 {
 	struct outbox *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return err_set(err, ENOMEM, "can't make the outbox");
-	*o = (struct outbox){ .base = base, .journal = j, .path = path, .drained = drained,
+	*o = (struct outbox){ .base = base, .journal = j, .path = strdup(path), .hooks = hooks,
 			      .arg = arg, .empty = true };
 	o->timer = evtimer_new(base, on_timer, o);
-	if (!o->timer) {
-		free(o);
+	if (!o->timer || !o->path) {
+		outbox_free(o);
 		return err_set(err, ENOMEM, "can't make the outbox");
 	}
 	*ret = o;
@@ -173,7 +169,9 @@ struct outbox *outbox_free(struct outbox *o)
 	if (!o)
 		return NULL;
 	client_close(o->client);
-	event_free(o->timer);
+	if (o->timer)
+		event_free(o->timer);
+	free(o->path);
 	free(o);
 	return NULL;
 }

@@ -20,26 +20,27 @@ struct outbox;
 #define OUTBOX_LAST_MS  2000
 #define OUTBOX_CALL_MS  5000 /* for containerd to accept one event */
 
+/* Called from the loop; may not free the outbox. */
+struct outbox_hooks {
+	void (*drained)(void *arg);                        /* nothing is left          */
+	void (*trouble)(void *arg, const struct err *why); /* the first of failed tries */
+};
+
 /**
  * outbox_new() - an outbox; it does nothing before outbox_kick()
- * @j:		lent, and so is the rest
+ * @j:		lent, as is @hooks
  * @path:	containerd's ttrpc socket
- * @drained:	called from the loop each time nothing is left; may be NULL, may not
- *		free the outbox
  *
  * Return: 0; -ENOMEM.
  */
 int outbox_new(struct outbox **ret, struct event_base *base, struct journal *j,
-	       const char *path, void (*drained)(void *arg), void *arg, struct err *err);
+	       const char *path, const struct outbox_hooks *hooks, void *arg, struct err *err);
 
 /* There is something new in the journal. */
 void outbox_kick(struct outbox *o);
 
 /* Nothing is left to be told, as far as is known. */
 bool outbox_is_empty(const struct outbox *o);
-
-/* What went wrong last; code 0 if nothing. Lent. */
-const struct err *outbox_error(const struct outbox *o);
 
 struct outbox *outbox_free(struct outbox *o); /* NULL is fine; returns NULL */
 

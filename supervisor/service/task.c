@@ -105,6 +105,18 @@ int task_read_request(struct task *t, json_object *request, struct err *err)
 	return 0;
 }
 
+static void on_trouble(void *arg, const struct err *why)
+{
+	const struct task *t = arg;
+
+	log_say(t->service->o->log, LOG_LEVEL_WARNING,
+		"task %s: containerd can't be told yet, its events are kept: %s", t->row.key.id,
+		why->text);
+}
+
+static const struct outbox_hooks outbox_hooks = { .drained = on_drained,
+						  .trouble = on_trouble };
+
 /* What an earlier server was asked, from the row. */
 static int read_row_request(struct task *t, struct err *err)
 {
@@ -131,7 +143,7 @@ static int task_begin(struct task *t, struct err *err)
 		rc = read_row_request(t, err);
 	if (rc == 0)
 		rc = outbox_new(&t->outbox, t->service->base, t->journal, t->row.ttrpc_address,
-				on_drained, t, err);
+				&outbox_hooks, t, err);
 	if (rc == 0)
 		rc = op_resume(t, on_resumed, err);
 	if (rc < 0)
