@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/engine/doctor.h"
 
-#include "supervisor/engine/recover.h"
 #include "supervisor/engine/run.h"
 #include "supervisor/engine/search.h"
+#include "supervisor/engine/work.h"
 
 #include "journal/base/cleanup.h"
 
@@ -110,11 +110,22 @@ static void held(struct doctor *d, const struct step_row *row)
 	     doctor_codes[code].text, *err.text ? ": " : "", err.text);
 }
 
+/* Paths as the host writes them, not as JSON escapes them. */
+static const char *plain(json_object *o)
+{
+	return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+							 JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
 static void keep_text(struct doctor *d, const struct step_row *row)
 {
+	auto_json json_object *want = json_tokener_parse(row->want);
+	auto_json json_object *have = json_tokener_parse(row->have);
 	char *more = NULL;
 
-	if (asprintf(&more, "%s%s%s\n", d->rows ? d->rows : "", row->want, row->have) < 0)
+	/* A state folder is in the row in two parts. */
+	if (asprintf(&more, "%s%s\n%s\n%s/%s\n", d->rows ? d->rows : "", plain(want),
+		     plain(have), json_text(want, "root", ""), json_text(want, "id", "")) < 0)
 		return;
 	free(d->rows);
 	d->rows = more;
@@ -166,7 +177,7 @@ static void look_owner(struct doctor *d)
 	bool shim = now && t->shim.pid && n->alive(n, &t->shim, NULL) == 1;
 	bool init = now && t->init.pid && n->alive(n, &t->init, NULL) == 1;
 	enum life_state s = life_state_of(t->state);
-	bool young = n->wall_ns(n) / 1000000 - t->created_ms < RECOVER_YOUNG_MS;
+	bool young = shim && shim_is_young(n, &t->shim);
 
 	if (!d->owner && shim && !young)
 		find(d, NO_LOCK, &t->key, 0, "recover", "shim %d lives without the task's lock",
