@@ -176,31 +176,58 @@ struct sweep {
 	const struct journal_place *place;
 };
 
-/* What a dead creator, finisher or reader left: under the lock, since a living one
- * has it while such a name stands. */
-static int sweep_file(struct walk *w, const char *path, const char *name, struct err *err)
+/*
+ * Remove @path, unless the task of w->key lives or has an owner. Under its lock: a
+ * process that is just making the task has that while such a name stands.
+ */
+static int sweep_one(struct sweep *s, const char *path, bool draft, struct err *err)
 {
-	struct sweep *s = (struct sweep *)w;
 	char live[PATH_MAX], lock[PATH_MAX];
 	auto_fd int fd = -1;
-	int r;
+	int r = place_path(live, s->place, &s->walk.key, PLACE_LIVE, err);
 
-	if (!walk_id(w, name, ".", ".db.new") && !walk_id(w, name, "", ".db-wal") &&
-	    !walk_id(w, name, "", ".db-shm"))
-		return 0;
-	r = place_path(live, s->place, &w->key, PLACE_LIVE, err);
-	if (r < 0)
+	if (r < 0 || (!draft && access(live, F_OK) == 0))
 		return r;
-	if (name[0] != '.' && access(live, F_OK) == 0)
-		return 0;
-	r = hold(s->place, &w->key, lock, &fd, err);
+	r = hold(s->place, &s->walk.key, lock, &fd, err);
 	if (r == -EAGAIN)
 		return 0;
-	if (r == 0 && (name[0] == '.' || access(live, F_OK) < 0))
+	if (r == 0 && (draft || access(live, F_OK) < 0))
 		r = file_unlink(path, err);
 	if (r == 0 && access(live, F_OK) < 0)
 		r = file_unlink(lock, err);
 	return r;
+}
+
+/* What a dead creator, finisher or reader left in live/. */
+static int sweep_file(struct walk *w, const char *path, const char *name, struct err *err)
+{
+	struct sweep *s = (struct sweep *)w;
+
+	if (walk_id(w, name, ".", ".db.new"))
+		return sweep_one(s, path, true, err);
+	if (walk_id(w, name, "", ".db-wal") || walk_id(w, name, "", ".db-shm"))
+		return sweep_one(s, path, false, err);
+	return 0;
+}
+
+/* The lock of a task that was never made, or is finished. */
+static int sweep_lock(struct walk *w, const char *path, const char *name, struct err *err)
+{
+	struct sweep *s = (struct sweep *)w;
+
+	return walk_id(w, name, "", "") ? sweep_one(s, path, false, err) : 0;
+}
+
+/* A copy whose original is gone, whole or half made. */
+static int sweep_rescue(struct walk *w, const char *path, const char *name, struct err *err)
+{
+	struct sweep *s = (struct sweep *)w;
+
+	if (walk_id(w, name, "", ".db") || walk_id(w, name, "", ".db-wal") ||
+	    walk_id(w, name, "", ".db-shm") || walk_id(w, name, ".", ".db.new") ||
+	    walk_id(w, name, ".", ".db-wal.new"))
+		return sweep_one(s, path, false, err);
+	return 0;
 }
 
 static int drop_done(const struct done_item *item, struct err *err)
@@ -213,11 +240,17 @@ static int drop_done(const struct done_item *item, struct err *err)
 int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_count,
 		  struct err *err)
 {
-	struct sweep s = { .walk = { .file = sweep_file }, .place = place };
+	struct sweep live = { .walk = { .file = sweep_file }, .place = place };
+	struct sweep locks = { .walk = { .file = sweep_lock }, .place = place };
 	int64_t now_s = journal_now_ms() / 1000;
+	struct sweep copies = { .walk = { .file = sweep_rescue }, .place = place };
 	struct done d;
-	int r = walk(&s.walk, place->root, "live", err);
+	int r = walk(&live.walk, place->root, "live", err);
 
+	if (r == 0)
+		r = walk(&locks.walk, place->run, "lock", err);
+	if (r == 0)
+		r = walk(&copies.walk, place->run, "rescue", err);
 	if (r < 0)
 		return r;
 	r = done_read(&d, place, err);

@@ -183,7 +183,7 @@ int journal_set_aside(const struct journal_place *place, const struct task_key *
 int journal_check(struct journal *j, struct err *err);
 
 /* Remove done/ files older than @max_age_s, and the oldest over @max_count; and what
- * dead processes left half made in live/. */
+ * dead processes left: half-made files, locks and copies of tasks that are not live. */
 int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_count,
 		  struct err *err);
 
