@@ -163,7 +163,9 @@ static int child_ends(struct rig *rig, step_fn *fn, int status, const char *outp
 	struct wake wake = { .why = WAKE_CHILD, .status = status, .child = &child };
 
 	rig->f.output = output;
-	rig->f.procs[rig->f.n_procs - 1].gone = true;
+	for (size_t i = 0; i < rig->f.n_procs; i++)
+		if (rig->f.procs[i].info.ident.pid == rig->f.child.pid)
+			rig->f.procs[i].gone = true;
 	return call(rig, fn, &wake);
 }
 
@@ -180,8 +182,11 @@ int rig_undo_child(struct rig *rig, int status, const char *output)
 int rig_verify(struct rig *rig)
 {
 	struct step step = load(rig);
+	int fact = rig->ops->verify(&step, &rig->env, &rig->err);
 
-	return done(rig, &step, rig->ops->verify(&step, &rig->env, &rig->err));
+	json_object_put(step.want);
+	json_object_put(step.have);
+	return fact;
 }
 
 const char *rig_have(struct rig *rig)
