@@ -14,7 +14,7 @@
 struct show {
 	struct ctl *ctl;
 	struct journal *j;
-	const struct task_view *view;
+	struct task_view view;
 	json_object *to; /* the array a visitor adds to */
 	int64_t run;     /* whose steps are visited */
 	bool stuck;      /* some step is */
@@ -54,8 +54,8 @@ static void step_fact(struct show *s, const struct step_row *row, json_object *o
 	struct err err = ERR_INIT;
 	int fact = 0;
 
-	if (s->view->live && ops && ops->verify)
-		fact = doctor_step(&s->ctl->engine, s->j, &s->view->row, row, &err);
+	if (s->view.live && ops && ops->verify)
+		fact = doctor_step(&s->ctl->engine, s->j, &s->view.row, row, &err);
 	if (fact < 0)
 		s->unsure = true;
 	json_object_object_add(o, "host", json_string_of(fact_name(fact)));
@@ -169,7 +169,7 @@ static int gather(struct show *s, json_object *doc, struct err *err)
 {
 	int r;
 
-	json_object_object_add(doc, "task", task_view_json(s->view));
+	json_object_object_add(doc, "task", task_view_json(&s->view));
 	(void)section(s, doc, "runs");
 	r = journal_each_run(s->j, OLDEST_FIRST, run_visit, s, err);
 	if (r < 0)
@@ -332,27 +332,24 @@ static void print(const struct out *out, json_object *doc)
 
 /* ---- the verb ------------------------------------------------------------------ */
 
-static int show(struct show *s, const struct task_item *item, struct err *err)
+static int show(struct show *s, struct err *err)
 {
 	auto_json json_object *doc = json_object_new_object();
-	struct ctl *ctl = s->ctl;
-	struct task_view view;
-	int status;
-	int r = task_view(&view, ctl, item, s->j, err);
+	const struct ctl *ctl = s->ctl;
+	bool ill = task_view_ill(&s->view) != NULL;
+	int r = gather(s, doc, err);
 
 	if (r < 0)
 		return r;
-	s->view = &view;
-	r = gather(s, doc, err);
-	if (r == 0 && (ctl->flags & FLAG_JSON))
+	if (ctl->flags & FLAG_JSON)
 		r = out_json(json_object_get(doc), err);
-	else if (r == 0)
+	else
 		print(&ctl->out, doc);
-	status = s->unsure ? CTL_UNKNOWN : s->stuck || task_view_ill(&view) ? CTL_FINDINGS : CTL_CLEAN;
-	if (r == 0 && task_view_ill(&view))
+	if (r < 0)
+		return r;
+	if (ill)
 		out_hint(&ctl->out, "next: uruncctl recover %s", ctl->argv[0]);
-	task_view_clear(&view);
-	return r < 0 ? r : status;
+	return s->unsure ? CTL_UNKNOWN : s->stuck || ill ? CTL_FINDINGS : CTL_CLEAN;
 }
 
 /* Live tasks first: a name means the task that is, before one that was. */
@@ -380,7 +377,11 @@ int ctl_show(struct ctl *ctl)
 	if (r == 0)
 		r = task_open(&s.j, ctl, item, &err);
 	if (r == 0)
-		r = show(&s, item, &err);
+		r = task_view(&s.view, ctl, item, s.j, &err);
+	if (r == 0) {
+		r = show(&s, &err);
+		task_view_clear(&s.view);
+	}
 	(void)journal_close(s.j);
 	if (r >= 0)
 		return r;
