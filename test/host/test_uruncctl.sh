@@ -103,6 +103,27 @@ exits 0 journal check
 like "all files are whole .5." "$(cat "$T/out")" "journal check counts live and history"
 is "$before" "$(ctl_sums)" "none of this changed a byte"
 
+# -- what is installed
+mkdir "$T/units"
+for u in "$TOP"/dist/*.service "$TOP"/dist/*.timer; do
+	sed "s|@BINDIR@|$BUILD|" "$u" >"$T/units/${u##*/}"
+done
+if command -v systemd-analyze >/dev/null; then
+	yes "systemd finds nothing wrong with the units" \
+		timeout 30 systemd-analyze verify --man=no "$T/units"/*
+else
+	ok "systemd finds nothing wrong with the units # skip no systemd-analyze here"
+fi
+cat >"$T/complete" <<'END'
+PATH=$1:$PATH
+. "$2"
+COMP_WORDS=(uruncctl recover --f) COMP_CWORD=2
+_uruncctl
+echo "${COMPREPLY[*]}"
+END
+is "--forgotten" "$(bash "$T/complete" "$BUILD" "$TOP/dist/uruncctl.bash")" \
+	"the shell completes an option"
+
 # -- a terminal, and a full disk
 # term WORDS...: what uruncctl prints on a terminal, both streams.
 term()
