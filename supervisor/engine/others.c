@@ -15,6 +15,15 @@
 
 #define ASKED_MAX 5 /* other tasks to ask about, until containerd knows one */
 
+#define TICKS_PER_S 100 /* of /proc/PID/stat, on every Linux */
+
+bool shim_is_young(struct node *node, const struct ident *shim)
+{
+	int64_t began_ms = (int64_t)(shim->start * (1000 / TICKS_PER_S));
+
+	return node->now_ms(node) - began_ms < RECOVER_YOUNG_MS;
+}
+
 /* ---- other tasks -------------------------------------------------------------------------- */
 
 struct others {

@@ -280,7 +280,6 @@ static int take_down(struct work *w, struct err *err)
 /* 1: it may be taken; 0: the report says why not. */
 static int may_take(struct work *w, pid_t owner)
 {
-	bool young = w->node->wall_ns(w->node) / 1000000 - w->task.created_ms < RECOVER_YOUNG_MS;
 	char text[ERR_TEXT_MAX];
 
 	if ((w->flags & RECOVER_BOOT) && w->now)
@@ -293,7 +292,7 @@ static int may_take(struct work *w, pid_t owner)
 		(void)snprintf(text, sizeof(text), "process %d is at it already", (int)owner);
 		return answer(w, RECOVER_HEALTHY, text);
 	}
-	if (!owner && w->shim_alive && young) {
+	if (!owner && w->shim_alive && shim_is_young(w->node, &w->task.shim)) {
 		(void)snprintf(text, sizeof(text), "its shim %d is just starting",
 			       (int)w->task.shim.pid);
 		return answer(w, RECOVER_HEALTHY, text);

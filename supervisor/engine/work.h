@@ -29,6 +29,10 @@ struct work {
 	char why_forgotten[ERR_TEXT_MAX]; /* or why not */
 };
 
+/* Did it begin less than RECOVER_YOUNG_MS ago? By its start time: no clock that can be set
+ * is asked. */
+bool shim_is_young(struct node *node, const struct ident *shim);
+
 /* Is its shim the owner of another live task? */
 bool work_shim_serves_others(struct work *w);
 

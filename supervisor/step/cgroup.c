@@ -207,6 +207,7 @@ static int kill_one_by_one(struct node *node, const char *path, struct crowd *c,
 
 	crash_point("frozen");
 	c->kill = true;
+	c->n = 0;
 	rc = each_below(node, path, 0, visit_pids, c, err);
 	if (v2)
 		(void)node->cgroup_write(node, path, "cgroup.freeze", "0", NULL);
@@ -248,17 +249,19 @@ static int remove_one(struct node *node, const char *path, void *arg, struct err
 	return rc < 0 ? rc : 0;
 }
 
-static void remove_ancestors(struct node *node, const char *folder, size_t had)
+static int remove_ancestors(struct node *node, const char *folder, size_t had,
+			    struct err *err)
 {
 	auto_free char *path = strdup(folder);
 	char *slash;
+	int rc = path ? 0 : err_set(err, ENOMEM, "remove what is above %s", folder);
 
-	while (path && (slash = strrchr(path, '/')) && (size_t)(slash - path) > had) {
+	while (rc == 0 && (slash = strrchr(path, '/')) && (size_t)(slash - path) > had) {
 		*slash = '\0';
-		/* Another task's may be below it by now: then it stays for that one. */
-		if (remove_one(node, path, NULL, NULL) < 0)
-			return;
+		rc = remove_one(node, path, NULL, err);
 	}
+	/* Another task's may be below it by now: then it stays for that one. */
+	return rc == -ENOTEMPTY || rc == -EBUSY ? 0 : rc;
 }
 
 /* What one turn of undo finds; @why holds the words for the case that it was the last. */
@@ -283,10 +286,10 @@ static void undo_folder(struct turn *t, const char *path, size_t had)
 			     path, crowd.n, (int)crowd.first.pid);
 	else if (rc == 0)
 		rc = each_below(t->node, path, 0, remove_one, NULL, &why);
-	if (rc == 0) {
-		remove_ancestors(t->node, path, had);
+	if (rc == 0)
+		rc = remove_ancestors(t->node, path, had, &why);
+	if (rc == 0)
 		return;
-	}
 	t->again = true;
 	t->why = why;
 }

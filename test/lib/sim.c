@@ -275,9 +275,10 @@ static bool in_bundle(const char *path)
 	return strncmp(path, "/b/", 3) == 0;
 }
 
-static bool is_lock_folder(const struct sim_file *f)
+/* A lock nobody has is a name, and the next one of that name takes it. */
+static bool is_lock(const struct sim_file *f)
 {
-	return S_ISDIR(f->what.mode) && strncmp(f->path, "/run/urunc/", 11) == 0;
+	return !f->owner && strncmp(f->path, "/run/urunc/lock/", 16) == 0;
 }
 
 char *sim_left(const struct sim *now, const struct sim *before, char *buf, size_t size)
@@ -293,11 +294,11 @@ char *sim_left(const struct sim *now, const struct sim *before, char *buf, size_
 	for (int i = 0; i < SIM_FILES; i++) {
 		const struct sim_file *f = &now->files[i];
 
-		if (*f->path && !in_bundle(f->path) && !is_lock_folder(f) &&
+		if (*f->path && !in_bundle(f->path) && !is_lock(f) &&
 		    !was_file(before, f->path))
 			say(buf, size, "file", f->path, 0);
 		f = &before->files[i];
-		if (*f->path && !was_file(now, f->path))
+		if (*f->path && !in_bundle(f->path) && !was_file(now, f->path))
 			say(buf, size, "lost file", f->path, 0);
 	}
 	for (int i = 0; i < SIM_MOUNTS; i++)

@@ -109,7 +109,7 @@ struct sim_mount *sim_mount_new(struct sim *sim, const char *type, const char *s
 void sim_act(struct sim *sim, struct sim_proc *p);
 
 /* What @now has and @before has not, one thing a line; "" is the promise kept. Bundles
- * are containerd's to remove, and folders that are empty now are nobody's. Returns @buf. */
+ * are containerd's to remove, and a lock that nobody has is only a name. Returns @buf. */
 char *sim_left(const struct sim *now, const struct sim *before, char *buf, size_t size);
 
 #endif
