@@ -15,6 +15,7 @@
 #include "journal/store/schema.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,22 @@ static int claim(struct journal *j, struct err *err)
 	return r;
 }
 
+/* SQLite, when it can't make its WAL, looks for one to read instead and says that there
+ * is none. The database is there, so make the WAL to learn the reason. */
+static int why_no_wal(struct journal *j, struct err *err)
+{
+	char wal[PATH_MAX];
+	auto_fd int fd = -1;
+	int r = place_side(wal, j->file, "-wal", err);
+
+	if (r < 0)
+		return r;
+	fd = open(wal, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno != ENOENT)
+		return err_set(err, errno, "make %s", wal);
+	return err_set(err, EIO, "the database can't make %s", wal);
+}
+
 /*
  * The first commit into a new WAL is made with synchronous OFF: NORMAL would flush the
  * WAL's header. That flush guards what a checkpoint moved before, and nothing was.
@@ -120,6 +137,8 @@ static int own_file(struct journal *j, const char *path, struct err *err)
 
 	if (r == 0)
 		r = sql_open(&j->sql, j->file, SQL_WRITE, false, err);
+	if (r == -ENOENT)
+		r = why_no_wal(j, err);
 	if (r == 0)
 		r = claim(j, err);
 	if (r == 0)
