@@ -223,14 +223,16 @@ static const struct proc_info *by_pid(const struct strays *s, pid_t pid, size_t 
 }
 
 /*
- * A stray's parent is gone: init has it, or another stray does. That keeps an operator
- * who stands in the bundle with his shell, and containerd's own children, out of it.
+ * A stray's parent is gone: init has it, or we do, or another stray does. That keeps an
+ * operator who stands in the bundle with his shell, and containerd's own children, out
+ * of it.
  */
 static bool orphan(const struct strays *s, const struct proc_info *p)
 {
 	size_t i;
 
-	return p->ppid <= 1 || (by_pid(s, p->ppid, &i) && s->is[i]);
+	return p->ppid <= 1 || p->ppid == s->f->self.pid ||
+	       (by_pid(s, p->ppid, &i) && s->is[i]);
 }
 
 struct session {
@@ -347,7 +349,8 @@ static int look(struct fence *f, struct err *err)
 
 	if (r == 0 && f->alive == 0)
 		r = journal_each_child(run->j, true, kill_child, f, err);
-	if (r == 0 && f->alive == 0 && run->env.recovering && now)
+	/* A runtime that failed may have left its own children to us. */
+	if (r == 0 && f->alive == 0 && (run->env.recovering || run->failed) && now)
 		r = kill_strays(f, err);
 	return r;
 }
