@@ -35,6 +35,7 @@ struct sim_proc {
 	char comm[32];
 	char cwd[SIM_PATH], root[SIM_PATH], cgroup[SIM_PATH];
 	bool zombie, held, die_with_us, immortal;
+	bool real; /* a process of the test plays it, and has the same pid */
 	int status;
 	enum sim_program program;
 	int at;          /* the program's next action */

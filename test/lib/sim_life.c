@@ -156,6 +156,8 @@ static void play_start(struct player *p)
 		broken("journal", &err);
 	if (describe(p, &err) < 0)
 		start_failed(p);
+	/* The server, which is forked next, is played by this process. */
+	p->s->sim->next_pid = getpid();
 	o.ret_listen_fd = &fd;
 	o.serve = not_called;
 	if (run_serve(&run, &p->engine, p->j, "{\"socket\":\"" SOCKET "\",\"address\":\"unix://"
@@ -287,6 +289,7 @@ pid_t stage_shim(struct stage *s)
 	if (real == 0) {
 		player(&p, s);
 		play_life(&p);
+		sim_find(s->sim, s->sim->me)->real = true;
 		if (write(fds[1], "x", 1) != 1)
 			_exit(PART_BROKEN);
 		for (;;)

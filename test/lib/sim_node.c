@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define WATCH_FD 100000 /* + pid: no descriptor of the test has such a number */
@@ -148,6 +149,18 @@ static int cgroups_of(struct node *n, const struct ident *who, char **ret, struc
 			p->cgroup + strlen("/sys/fs/cgroup") : "/") < 0 ? -ENOMEM : 0;
 }
 
+/* Its locks on the journal go with it: wait for that. */
+static void kill_real(pid_t pid)
+{
+	struct pollfd fd = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+
+	(void)kill(pid, SIGKILL);
+	if (fd.fd >= 0) {
+		(void)poll(&fd, 1, 5000);
+		close(fd.fd);
+	}
+}
+
 static int simple_signal(struct node *n, const struct ident *who, int sig, struct err *err)
 {
 	struct sim_proc *p;
@@ -156,6 +169,8 @@ static int simple_signal(struct node *n, const struct ident *who, int sig, struc
 	p = find(sim, who);
 	if (!p || p->zombie)
 		return err_set(err, ESRCH, "process %d", (int)who->pid);
+	if (p->real && sig == SIGKILL)
+		kill_real(p->ident.pid);
 	if (!p->immortal && (sig == SIGKILL || sig == SIGTERM))
 		sim_kill(sim, p, sig);
 	return 0;

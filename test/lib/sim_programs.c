@@ -76,9 +76,10 @@ static struct sim_proc *init_of(struct sim *sim, const struct cli *c)
 	struct sim_file *f = sim_file(sim, c->file);
 	json_object *o = f ? json_tokener_parse(f->data) : NULL;
 	struct sim_proc *p = sim_find(sim, (pid_t)int_of(o, "init_process_pid"));
+	bool same = p && p->ident.start == (uint64_t)int_of(o, "init_process_start");
 
 	json_object_put(o);
-	return p && !p->zombie ? p : NULL;
+	return same && !p->zombie ? p : NULL;
 }
 
 static void make_init(struct sim *sim, struct sim_proc *p, const struct cli *c)

@@ -3,6 +3,7 @@
  * Lives of a task with the real steps on a simulated machine. At every call of the seam
  * one life dies, and in another that call fails; then recovery comes, and may die too.
  */
+#include "supervisor/engine/doctor.h"
 #include "test/lib/sim_life.h"
 
 #include <errno.h>
@@ -276,6 +277,143 @@ static void a_client_keeps_a_shim(void **state)
 	stage_close(&s);
 }
 
+static void a_forgotten_task_of_a_living_shim_is_taken_down(void **state)
+{
+	struct stage s = { .until = 0 };
+
+	(void)state;
+	stage_open(&s);
+	s.sim->containerd_knows = false;
+	assert_int_equal(with_a_living_shim(&s, 0), PART_OK);
+	must_hold_nothing(&s, "forgotten", 0, 0);
+	stage_close(&s);
+}
+
+static void an_operator_may_answer_for_a_daemon_that_is_down(void **state)
+{
+	struct stage s = { .until = 0 };
+
+	(void)state;
+	stage_open(&s);
+	s.sim->containerd_down = true;
+	assert_int_equal(with_a_living_shim(&s, RECOVER_FORGOTTEN), PART_OK);
+	must_hold_nothing(&s, "forgotten", 0, 0);
+	stage_close(&s);
+}
+
+static void containerds_verdict_ends_a_living_shim(void **state)
+{
+	struct stage s = { .until = 0 };
+
+	(void)state;
+	stage_open(&s);
+	assert_int_equal(with_a_living_shim(&s, RECOVER_DELETE), PART_OK);
+	must_hold_nothing(&s, "delete", 0, 0);
+	/* Asked again, the history answers. */
+	assert_int_equal(stage_recover(&s), PART_OK);
+	stage_close(&s);
+}
+
+/* ---- whom a recovery must not kill ---------------------------------------------------------- */
+
+static void an_operator_in_the_bundle_is_no_stray(void **state)
+{
+	struct stage s = { .until = UNTIL_STARTED };
+	struct sim_proc *shell, *stray;
+	pid_t pid, lost;
+
+	(void)state;
+	stage_open(&s);
+	assert_int_equal(stage_life(&s), PART_OK);
+	shell = sim_proc_new(s.sim, "bash", 2);
+	pid = shell->ident.pid;
+	(void)snprintf(shell->cwd, sizeof(shell->cwd), "/b/t1");
+	stray = sim_proc_new(s.sim, "hook", 1);
+	lost = stray->ident.pid;
+	(void)snprintf(stray->cwd, sizeof(stray->cwd), "/b/t1");
+	sim_pass(s.sim, OLD_MS);
+	assert_int_equal(stage_recover(&s), PART_OK);
+	assert_non_null(sim_find(s.sim, pid));
+	assert_null(sim_find(s.sim, lost));
+	stage_close(&s);
+}
+
+static void a_pid_that_is_another_process_now_is_left_alone(void **state)
+{
+	struct stage s = { .until = UNTIL_STARTED };
+	struct sim_proc *other = NULL;
+	struct ident was;
+
+	(void)state;
+	stage_open(&s);
+	assert_int_equal(stage_life(&s), PART_OK);
+	for (int i = 0; i < SIM_PROCS; i++)
+		if (strcmp(s.sim->procs[i].root, "/b/t1/rootfs") == 0)
+			other = &s.sim->procs[i];
+	assert_non_null(other);
+	was = other->ident;
+	sim_kill(s.sim, other, 9);
+	sim_pass(s.sim, OLD_MS);
+	other = sim_proc_new(s.sim, "innocent", 1);
+	other->ident.pid = was.pid;
+	assert_int_equal(stage_recover(&s), PART_OK);
+	assert_non_null(sim_find(s.sim, was.pid));
+	stage_close(&s);
+}
+
+/* ---- doctor ------------------------------------------------------------------------------------ */
+
+static void collect(void *arg, const struct finding *f)
+{
+	char *text = arg;
+
+	(void)snprintf(text + strlen(text), 200, "%s %s: %.100s\n", f->code, f->key.id, f->text);
+}
+
+static int doctor_says(struct stage *s, char *text)
+{
+	struct err err = ERR_INIT;
+	struct sim_node node;
+	struct engine e = { .node = &node.node, .config = &s->config };
+	int n;
+
+	*text = '\0';
+	sim_node_init(&node, s->sim);
+	sim_play(s->sim, "uruncctl");
+	n = doctor(&e, &s->place, collect, text, &err);
+	sim_dead(s->sim);
+	return n;
+}
+
+static void the_doctor_finds_what_is_wrong_and_nothing_else(void **state)
+{
+	struct stage s = { .until = UNTIL_STARTED };
+	char text[8192], left[8192], again[8192];
+	pid_t real;
+
+	(void)state;
+	stage_open(&s);
+	assert_int_equal(doctor_says(&s, text), 0);
+	real = stage_shim(&s);
+	sim_pass(s.sim, OLD_MS);
+	stage_left(&s, left, sizeof(left));
+	assert_int_equal(doctor_says(&s, text), 0);
+	sim_make(s.sim, "/run/runc/t1", S_IFDIR | 0711);
+	for (int i = 0; i < SIM_MOUNTS; i++)
+		if (strcmp(s.sim->mounts[i].target, "/b/t1/rootfs") == 0)
+			s.sim->mounts[i].id = 0;
+	assert_int_equal(doctor_says(&s, text), 2);
+	assert_non_null(strstr(text, "UR011 t1: runtime state /run/runc/t1"));
+	assert_non_null(strstr(text, "UR002 t1: mount"));
+	stage_end(&s, real);
+	sim_kill(s.sim, sim_find(s.sim, real), 9);
+	assert_true(doctor_says(&s, text) > 0);
+	assert_non_null(strstr(text, "UR001 t1"));
+	stage_left(&s, again, sizeof(again));
+	assert_non_null(strstr(left, "process init"));
+	stage_close(&s);
+}
+
 #define TEST(f) cmocka_unit_test(f)
 
 int main(void)
@@ -294,6 +432,12 @@ int main(void)
 		TEST(a_known_task_of_a_living_shim_is_left_alone),
 		TEST(a_daemon_that_is_down_forgets_nothing),
 		TEST(a_client_keeps_a_shim),
+		TEST(a_forgotten_task_of_a_living_shim_is_taken_down),
+		TEST(an_operator_may_answer_for_a_daemon_that_is_down),
+		TEST(containerds_verdict_ends_a_living_shim),
+		TEST(an_operator_in_the_bundle_is_no_stray),
+		TEST(a_pid_that_is_another_process_now_is_left_alone),
+		TEST(the_doctor_finds_what_is_wrong_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

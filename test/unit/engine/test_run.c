@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -535,6 +536,60 @@ static void who_is_fenced_stops_acting(void **state)
 	assert_false(there(b, "/a") || there(b, "/b1"));
 }
 
+/* From now on no file may grow: the journal's writes fail, its reads don't. */
+static void fill_disk(struct rlimit *was)
+{
+	struct rlimit none = { .rlim_cur = 0 };
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, was), 0);
+	none.rlim_max = was->rlim_max;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+}
+
+static void without_a_journal_no_step_begins_and_all_is_undone(void **state)
+{
+	struct bench *b = *state;
+	struct wake begin = { .why = WAKE_BEGIN };
+	struct wake timer = { .why = WAKE_TIMER };
+	struct run *run = opened(b, EV_CREATE, "{\"create\":[{\"path\":\"/a\"},"
+				 "{\"path\":\"/b1\",\"wait\":30},{\"path\":\"/c\"}]}");
+	enum run_state s;
+	struct rlimit was;
+	struct wait next;
+
+	assert_int_equal(run_wake(run, &begin, &next), RUN_WAITING);
+	sim_pass(b->sim, 30);
+	fill_disk(&was);
+	s = run_wake(run, &timer, &next);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_int_equal(s, RUN_STUCK);
+	assert_non_null(strstr(run_error(run)->text, "nothing is left"));
+	assert_false(there(b, "/a") || there(b, "/b1") || there(b, "/c"));
+	run_close(run);
+	assert_int_equal(life(b), LIFE_CREATING);
+	assert_int_equal(happens(b, EV_RECOVER, NULL, NULL), RUN_DONE);
+	assert_int_equal(life(b), LIFE_GONE);
+}
+
+static void without_a_journal_nothing_is_opened(void **state)
+{
+	struct bench *b = *state;
+	struct run_options o = RUN_OPTIONS_INIT;
+	struct err err = ERR_INIT;
+	struct run *run = NULL;
+	struct rlimit was;
+	int r;
+
+	o.request = TWO;
+	fill_disk(&was);
+	r = run_open(&run, &b->engine, b->j, EV_CREATE, &o, &err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_true(r < 0);
+	assert_int_equal(life(b), LIFE_NEW);
+	assert_int_equal(happens(b, EV_CREATE, TWO, NULL), RUN_DONE);
+}
+
 static void a_serve_plan_is_finished(void **state)
 {
 	struct bench *b = *state;
@@ -610,6 +665,8 @@ int main(void)
 		TEST(events_that_do_not_fit_are_refused_in_words),
 		TEST(a_request_that_is_no_object_moves_nothing),
 		TEST(who_is_fenced_stops_acting),
+		TEST(without_a_journal_no_step_begins_and_all_is_undone),
+		TEST(without_a_journal_nothing_is_opened),
 		TEST(a_serve_plan_is_finished),
 		TEST(a_failed_serve_plan_is_taken_back),
 		TEST(a_driver_stops_at_its_deadline_and_when_told),
