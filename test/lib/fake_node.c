@@ -308,6 +308,7 @@ static int remove_cgroup(struct fake_node *f, struct fake_cgroup *cg,
 	if (has_below(f, cg->path) || cg->n_procs > 0 || cg->busy-- > 0)
 		return err_set(err, EBUSY, "%s", cg->path);
 	note(f, "remove_dir %s\n", cg->path);
+	fake_remove(f, cg->path);
 	*cg = f->cgroups[--f->n_cgroups];
 	return 1;
 }
