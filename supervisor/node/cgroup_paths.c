@@ -190,16 +190,15 @@ static bool is_of(const struct mount_info *m, const struct line *line)
 	return has_word(m->super, line->controllers, first);
 }
 
-/* Copy the path, if it is one that can be seen and still exists. */
+/* Copy the path, if it is one that can be seen and still exists. What lies outside of
+ * our cgroup namespace begins with "/..". */
 static bool path_of(const struct line *line, char ret[PATH_MAX])
 {
 	if (line->path_len >= PATH_MAX)
 		return false;
 	memcpy(ret, line->path, line->path_len);
 	ret[line->path_len] = '\0';
-	if (text_ends(ret, " (deleted)"))
-		return false;
-	return strncmp(ret, "/..", 3) != 0 || (ret[3] && ret[3] != '/');
+	return !text_ends(ret, " (deleted)") && !text_ends(ret, "/..") && !strstr(ret, "/../");
 }
 
 /* Where the process of @text is in the hierarchy @m, as a folder. 1, 0: not to be

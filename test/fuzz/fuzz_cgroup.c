@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mounts, /proc/PID/cgroup, linux.cgroupsPath and habits, each ended by a NUL byte:
- * no folder is named that lies outside of the mounts, and none before its parent.
+ * no folder is named that lies outside of the mounts.
  */
 #include "supervisor/node/cgroup_paths.h"
 #include "supervisor/node/mountinfo.h"
