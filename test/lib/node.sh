@@ -81,13 +81,15 @@ node_set_up()
 			if (o[i] !~ /^(rw|ro|nosuid|nodev|noexec|relatime|xattr|release_agent=.*)$/)
 				s = s (s == "" ? "" : ",") o[i]
 		print $3, ($3 == "cgroup2" || s == "" ? "rw" : s), $2 }' /proc/mounts >"$T/cgroups" || return 1
-	if [ "${NODE_CGROUPS:-}" = unified ]; then
-		umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup /sys/fs/cgroup || return 1
+	umount -R /sys/fs/cgroup || return 1
+	if [ "${NODE_CGROUPS:-}" = unified ] || grep -q ' /sys/fs/cgroup$' "$T/cgroups"; then
+		mount -t cgroup2 cgroup /sys/fs/cgroup || return 1
 	else
+		# A folder of its own: what a runtime makes beside the mounts is seen too.
+		mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup || return 1
 		while read -r type opts dir; do
-			umount "$dir" || return 1
 			[ "${NODE_CGROUPS:-}:$type" != legacy:cgroup2 ] || continue
-			mount -t "$type" -o "$opts" cgroup "$dir" || return 1
+			mkdir "$dir" && mount -t "$type" -o "$opts" cgroup "$dir" || return 1
 		done <"$T/cgroups"
 	fi
 	rm "$T/cgroups"

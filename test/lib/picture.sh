@@ -60,7 +60,7 @@ picture_files()
 	find /run /var/tmp "$T/tmp" -mindepth 1 -printf 'file %y %p\n' 2>/dev/null
 	for d in /var/lib/urunc ${CTR_ROOT:+"$CTR_ROOT/state/io.containerd.runtime.v2.task" \
 		"$CTR_ROOT/root/io.containerd.runtime.v2.task"}; do
-		find "$d" -mindepth 1 -printf 'file %y %p\n' 2>/dev/null
+		find "$d" -mindepth 1 -printf 'file %y %p\n' -name rootfs -prune 2>/dev/null
 	done
 	# History may grow; what is live or damaged may not.
 	find "${JOURNAL:-/nowhere}/live" "${JOURNAL:-/nowhere}/torn" -type f \
@@ -125,7 +125,7 @@ same()
 		ok "$2"
 	else
 		not_ok "$2"
-		printf '%s\n' "$left" | sed 's/^/# /'
+		printf '%s\n' "$left" | head -n 40 | sed 's/^/# /'
 	fi
 }
 

@@ -109,6 +109,11 @@ shim_delete()
 bundle_remove()
 {
 	exec 9>&-
+	# Whoever follows a bind mount removes what it leads to.
+	if mountpoint -q "$T/b/$1/rootfs"; then
+		echo "# $1: its rootfs is still mounted"
+		return 1
+	fi
 	rm -rf --one-file-system "$T/b/$1" "$T/b/$1.addr" "$T/b/$1.out"
 }
 
