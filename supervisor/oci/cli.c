@@ -3,7 +3,6 @@
 
 #include "journal/base/cleanup.h"
 #include "supervisor/bundle/config.h"
-#include "supervisor/oci/cgroups.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -88,9 +87,9 @@ char *oci_log_error(const char *text, size_t len)
 		json_tokener_reset(tok);
 		o = json_tokener_parse_ex(tok, text, (int)len);
 		/* More than one object on a line, or one over several: go by the parser. */
-		if (o && json_tokener_get_error(tok) == json_tokener_success)
+		if (json_object_is_type(o, json_type_object))
 			used = json_tokener_get_parse_end(tok);
-		if (o && strcmp(json_text(o, "level", ""), "error") == 0) {
+		if (strcmp(json_text(o, "level", ""), "error") == 0) {
 			free(last);
 			last = trimmed(json_text(o, "msg", ""));
 		}
@@ -195,6 +194,22 @@ static bool state_ident(json_object *o, const char *pid, const char *start, stru
 	return true;
 }
 
+bool oci_cgroup_names(const char *path, const char *id)
+{
+	const char *name = strrchr(path, '/');
+	size_t len = strlen(id);
+	size_t have;
+
+	name = name ? name + 1 : path;
+	have = strlen(name);
+	if (have > 6 && strcmp(name + have - 6, ".scope") == 0)
+		have -= 6;
+	if (len == 0 || have < len || memcmp(name + have - len, id, len) != 0)
+		return false;
+	/* A whole word: not the tail of a longer id, unless a prefix ends before it. */
+	return have == len || name[have - len - 1] == '-' || name[have - len - 1] == ':';
+}
+
 /* Some cgroup of the process carries the task's id in its name. */
 static bool carries_id(struct node *n, const struct ident *who, const char *id)
 {
@@ -204,7 +219,7 @@ static bool carries_id(struct node *n, const struct ident *who, const char *id)
 	if (n->cgroups_of(n, who, &text, NULL) < 0)
 		return false;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (cgroup_names(line, id))
+		if (oci_cgroup_names(line, id))
 			return true;
 	return false;
 }

@@ -56,6 +56,9 @@ int oci_result(struct step *step, struct step_env *env, const struct wake *wake,
 /* A pid file's text: the pid, or 0 if it is none. A final newline is tolerated. Pure. */
 pid_t oci_pid(const char *text, size_t len);
 
+/* Does the last component of a cgroup name this id: "c1", "prefix-c1.scope"? Pure. */
+bool oci_cgroup_names(const char *path, const char *id);
+
 /**
  * oci_find_init() - the init that a lost call has made, from what the runtime wrote
  *

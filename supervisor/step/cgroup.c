@@ -3,8 +3,8 @@
  * cgroup.c - the cgroups that the OCI runtime is going to make.
  *
  * want: { "runtime", "root", "id", "bundle", "systemd", "cgroups_path", "unikernel" }
- * have: { "folders": [ { "path", "had": bytes of path that were there before } ],
- *         "tries" }
+ * have: { "folders": [ { "path", "had": bytes of path that were there before,
+ *         "plain": true if it is no cgroup } ], "tries" }
  *
  * Nothing is made here. A runtime that is killed half way leaves cgroups that its own
  * delete never removes, so before it runs the folder it may make in each mounted
@@ -20,7 +20,8 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
-#include "supervisor/oci/cgroups.h"
+#include "supervisor/node/cgroup_paths.h"
+#include "supervisor/oci/cli.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -35,96 +36,126 @@ extern const struct step_ops step_cgroup;
 
 /* ---- written down ------------------------------------------------------------ */
 
-struct noting {
-	struct node *node;
-	json_object *folders;
-};
-
-/* How much of the path is there; at least its mount. */
-static int existing(struct node *node, const char *folder, size_t root, size_t *ret,
-		    struct err *err)
+/* How much of the path is there; / always is. */
+static int existing(struct node *node, const char *folder, size_t *ret, struct err *err)
 {
 	auto_free char *path = strdup(folder);
 	struct path_ident what;
-	size_t len = strlen(folder);
+	char *slash;
 
 	if (!path)
 		return err_set(err, ENOMEM, "look at cgroup %s", folder);
-	while (len > root) {
+	for (;;) {
 		int rc = node->path(node, path, &what, err);
 
 		if (rc < 0 && rc != -ENOTDIR)
 			return rc;
-		if (rc > 0)
+		slash = strrchr(path, '/');
+		if (rc > 0 || !slash || slash == path)
 			break;
-		while (len > root && path[len - 1] != '/')
-			len--;
-		len -= len > root;
-		path[len] = '\0';
+		*slash = '\0';
 	}
-	*ret = len;
+	*ret = strlen(path);
 	return 0;
 }
 
-static int note_folder(void *arg, const char *folder, size_t root, struct err *err)
+static int note_folder(json_object *folders, struct node *node, const struct cgroup_path *at,
+		       struct err *err)
 {
-	struct noting *n = arg;
 	json_object *one;
 	size_t had = 0;
-	int rc = existing(n->node, folder, root, &had, err);
+	int rc = existing(node, at->path, &had, err);
 
 	if (rc < 0)
 		return rc;
 	one = json_object_new_object();
 	if (!one)
-		return err_set(err, ENOMEM, "note cgroup %s", folder);
-	json_put_text(one, "path", folder);
+		return err_set(err, ENOMEM, "note cgroup %s", at->path);
+	json_put_text(one, "path", at->path);
 	json_put_int(one, "had", (int64_t)had);
-	if (!json_object_get_userdata(one) && json_object_array_add(n->folders, one) == 0)
+	if (at->plain)
+		json_put(one, "plain", json_object_new_boolean(true));
+	if (!json_object_get_userdata(one) && json_object_array_add(folders, one) == 0)
 		return 0;
 	json_object_put(one);
-	return err_set(err, ENOMEM, "note cgroup %s", folder);
+	return err_set(err, ENOMEM, "note cgroup %s", at->path);
 }
 
-/* A relative path is below our own cgroup, which the runtime inherits. */
-static int own_cgroups(struct node *node, char **ret, struct err *err)
+static int cgroups_of_pid(struct node *node, const struct ident *who, char **ret)
 {
+	if (node->cgroups_of(node, who, ret, NULL) < 0)
+		*ret = strdup("");
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* A relative path begins at our own cgroup, which the runtime inherits, or beside the
+ * first process's. */
+static int ask_around(struct node *node, char **own, char **init, struct err *err)
+{
+	struct proc_info first = { .ident = { .pid = 1 } };
 	struct ident self;
 	int rc = node->self(node, &self, err);
 
-	return rc < 0 ? rc : node->cgroups_of(node, &self, ret, err);
-}
-
-static int predict(struct step *step, struct step_env *env, struct noting *n, struct err *err)
-{
-	auto_free char *own = NULL;
-	struct mount_list mounts = { 0 };
-	struct cgroup_ask ask = {
-		.mounts = &mounts,
-		.kind = runtime_kind_of(json_text(step->want, "runtime", "")),
-		.systemd = json_true(step->want, "systemd"),
-		.cgroups_path = json_text(step->want, "cgroups_path", ""),
-		.id = json_text(step->want, "id", ""),
-	};
-	int rc = own_cgroups(env->node, &own, err);
-
 	if (rc < 0)
 		return rc;
-	ask.own = own;
-	rc = env->node->mounts(env->node, &mounts, err);
+	(void)node->look(node, 1, &first, NULL);
+	if (cgroups_of_pid(node, &self, own) < 0 || cgroups_of_pid(node, &first.ident, init) < 0)
+		return err_set(err, ENOMEM, "note the cgroups");
+	return 0;
+}
+
+static enum cgroup_habit habit_of(const char *runtime)
+{
+	switch (runtime_kind_of(runtime)) {
+	case RUNTIME_CRUN:
+		return CGROUP_HABIT_CRUN;
+	case RUNTIME_RUNC:
+	case RUNTIME_URUNC: /* hands what is no unikernel to runc */
+		return CGROUP_HABIT_RUNC;
+	case RUNTIME_OTHER:
+		break;
+	}
+	return CGROUP_HABIT_ANY;
+}
+
+static int forecast(struct step *step, struct node *node, struct cgroup_paths *ret,
+		    struct err *err)
+{
+	auto_free char *own = NULL;
+	auto_free char *init = NULL;
+	struct mount_list mounts = { 0 };
+	struct cgroup_wish wish = {
+		.path = json_text(step->want, "cgroups_path", ""),
+		.id = json_text(step->want, "id", ""),
+		.systemd = json_true(step->want, "systemd"),
+		.habit = habit_of(json_text(step->want, "runtime", "")),
+	};
+	int rc = ask_around(node, &own, &init, err);
+
 	if (rc == 0)
-		rc = cgroups_predict(&ask, note_folder, n, err);
+		rc = node->mounts(node, &mounts, err);
+	if (rc < 0)
+		return rc;
+	wish.own = own;
+	wish.init = init;
+	rc = cgroup_forecast(&wish, &mounts, ret, err);
 	mount_list_clear(&mounts);
 	return rc;
 }
 
 static int cgroup_probe(struct step *step, struct step_env *env, struct err *err)
 {
-	struct noting n = { .node = env->node, .folders = json_object_new_array() };
-	int rc = n.folders ? predict(step, env, &n, err)
-			   : err_set(err, ENOMEM, "note the cgroups");
+	json_object *folders = json_object_new_array();
+	struct cgroup_paths paths = { 0 };
+	int rc = folders ? forecast(step, env->node, &paths, err)
+			 : err_set(err, ENOMEM, "note the cgroups");
 
-	json_put(step->have, "folders", n.folders);
+	/* Ancestors are in the path of a leaf. */
+	for (size_t i = 0; rc == 0 && i < paths.n; i++)
+		if (paths.at[i].leaf)
+			rc = note_folder(folders, env->node, &paths.at[i], err);
+	cgroup_paths_clear(&paths);
+	json_put(step->have, "folders", folders);
 	return rc < 0 ? rc : FACT_ABSENT;
 }
 
@@ -294,6 +325,43 @@ static void undo_folder(struct turn *t, const char *path, size_t had)
 	t->why = why;
 }
 
+/* crun takes a folder of a tmpfs for a cgroup, and leaves plain files in it. */
+static int empty_plain(struct node *node, const char *path, struct err *err)
+{
+	char **names = NULL;
+	int rc = node->list_dir(node, path, &names, err);
+
+	for (size_t i = 0; rc == 0 && names[i]; i++) {
+		auto_free char *file = NULL;
+		struct path_ident what;
+
+		if (asprintf(&file, "%s/%s", path, names[i]) < 0) {
+			file = NULL;
+			rc = err_set(err, ENOMEM, "empty %s", path);
+		} else if (node->path(node, file, &what, NULL) > 0 && S_ISREG(what.mode)) {
+			rc = node->remove_file(node, file, &what, err);
+			rc = rc > 0 ? 0 : rc;
+		}
+	}
+	free(names);
+	return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+}
+
+static void undo_plain(struct turn *t, const char *path, size_t had)
+{
+	struct err why = ERR_INIT;
+	int rc = empty_plain(t->node, path, &why);
+
+	if (rc == 0)
+		rc = remove_one(t->node, path, NULL, &why);
+	if (rc == 0)
+		rc = remove_ancestors(t->node, path, had, &why);
+	if (rc == 0)
+		return;
+	t->again = true;
+	t->why = why;
+}
+
 static void undo_folders(struct turn *t)
 {
 	json_object *folders = json_list(t->step->have, "folders");
@@ -304,7 +372,11 @@ static void undo_folders(struct turn *t)
 		const char *path = json_text(one, "path", "");
 		size_t had = (size_t)json_uint(one, "had", 0);
 
-		if (had > 0 && had < strlen(path))
+		if (had == 0 || had >= strlen(path))
+			continue;
+		if (json_true(one, "plain"))
+			undo_plain(t, path, had);
+		else
 			undo_folder(t, path, had);
 	}
 }
@@ -312,41 +384,48 @@ static void undo_folders(struct turn *t)
 /* ---- where init really was ----------------------------------------------------- */
 
 /* A folder that is written down is dealt with there, whether it was there or not. */
-static int undo_real(void *arg, const char *folder, size_t root, struct err *err)
+static bool written_down(const struct turn *t, const char *folder)
 {
-	struct turn *t = arg;
 	json_object *folders = json_list(t->step->have, "folders");
 	size_t n = folders ? json_object_array_length(folders) : 0;
 
-	(void)root;
-	(void)err;
-	if (!cgroup_names(folder, json_text(t->step->want, "id", "")))
-		return 0;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(json_text(json_object_array_get_idx(folders, i), "path", ""),
 			   folder) == 0)
-			return 0;
-	undo_folder(t, folder, strlen(folder));
-	return 0;
+			return true;
+	return false;
+}
+
+static int undo_real(struct turn *t, const char *text, struct err *err)
+{
+	struct mount_list mounts = { 0 };
+	struct cgroup_paths paths = { 0 };
+	int rc = t->node->mounts(t->node, &mounts, err);
+
+	if (rc == 0)
+		rc = cgroup_paths_of(text, &mounts, &paths, err);
+	for (size_t i = 0; rc == 0 && i < paths.n; i++) {
+		const char *path = paths.at[i].path;
+
+		if (oci_cgroup_names(path, json_text(t->step->want, "id", "")) &&
+		    !written_down(t, path))
+			undo_folder(t, path, strlen(path));
+	}
+	cgroup_paths_clear(&paths);
+	mount_list_clear(&mounts);
+	return rc;
 }
 
 static int seek_init(void *arg, const struct step_row *row, struct err *err)
 {
-	struct turn *t = arg;
 	auto_json json_object *have = NULL;
-	struct mount_list mounts = { 0 };
 	const char *text;
-	int rc;
 
 	if (strcmp(row->kind, "init") != 0)
 		return 0;
 	have = json_tokener_parse(row->have);
 	text = json_text(have, "cgroups", "");
-	rc = text[0] ? t->node->mounts(t->node, &mounts, err) : 0;
-	if (rc == 0 && text[0])
-		rc = cgroups_of_text(&mounts, text, undo_real, t, err);
-	mount_list_clear(&mounts);
-	return rc < 0 ? rc : 0;
+	return text[0] ? undo_real(arg, text, err) : 0;
 }
 
 static int cgroup_undo(struct step *step, struct step_env *env, const struct wake *wake,

@@ -14,8 +14,7 @@ static struct fake_node *of(struct node *n)
 	return (struct fake_node *)n;
 }
 
-static void note(struct fake_node *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
+__attribute__((format(printf, 2, 3)))
 static void note(struct fake_node *f, const char *fmt, ...)
 {
 	size_t used = strlen(f->log);
@@ -177,8 +176,7 @@ static int fake_go(struct node *n, const struct ident *child, struct err *err)
 
 static int fake_watch(struct node *n, const struct ident *who, struct err *err)
 {
-	(void)n;
-	(void)who;
+	(void)n, (void)who;
 	return err_set(err, ESRCH, "watch");
 }
 
@@ -211,8 +209,7 @@ static int fake_output(struct node *n, const struct ident *child, char **ret, st
 
 static void fake_forget(struct node *n, const struct ident *who)
 {
-	(void)n;
-	(void)who;
+	(void)n, (void)who;
 }
 
 /* ---- files ------------------------------------------------------------------- */
@@ -375,8 +372,7 @@ static int fake_lock(struct node *n, const char *path, struct err *err)
 
 static int fake_unlock(struct node *n, const char *path, struct err *err)
 {
-	(void)path;
-	(void)err;
+	(void)path, (void)err;
 	note(of(n), "unlock\n");
 	return 0;
 }

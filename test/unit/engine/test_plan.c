@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans as data: which steps, wanting what, and what no plan is made of. */
+#include "supervisor/engine/plan.h"
+#include "supervisor/step/step.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct task_row task = {
+	.key = { .daemon = "0123456789ab", .ns = "default", .id = "c1" },
+	.bundle = (char *)"/b/c1",
+	.runtime = (char *)"/usr/bin/runc",
+	.runtime_root = (char *)"/r/default",
+};
+
+/* The text, with ' for ", as JSON; NULL for NULL. */
+static json_object *json(const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+	json_object *o;
+
+	for (char *p = copy; p && *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	o = copy ? json_tokener_parse(copy) : NULL;
+	free(copy);
+	return o;
+}
+
+static struct plan_list *make(enum plan plan, const char *request, const char *args)
+{
+	struct plan_list *list = calloc(1, sizeof(*list));
+	json_object *r = json(request);
+	json_object *a = json(args);
+	struct err err = ERR_INIT;
+
+	assert_non_null(list);
+	if (plan_make(list, plan, &task, r, a, &err) < 0)
+		fail_msg("%s", err.text);
+	json_object_put(r);
+	json_object_put(a);
+	return list;
+}
+
+static void drop(struct plan_list *list)
+{
+	plan_clear(list);
+	free(list);
+}
+
+static void is(const struct plan_list *list, size_t at, const char *kind, const char *want)
+{
+	char *plain = strdup(list->at[at].want);
+	char *to = plain;
+
+	for (const char *p = list->at[at].want; *p; p++)
+		if (*p != '\\')
+			*to++ = *p == '"' ? '\'' : *p;
+	*to = '\0';
+	assert_string_equal(list->at[at].kind, kind);
+	assert_string_equal(plain, want);
+	free(plain);
+}
+
+static void refuses(enum plan plan, const char *request, const char *args, int code,
+		    const char *why)
+{
+	struct plan_list *list = calloc(1, sizeof(*list));
+	json_object *r = json(request);
+	json_object *a = json(args);
+	struct err err = ERR_INIT;
+
+	assert_non_null(list);
+	assert_int_equal(plan_make(list, plan, &task, r, a, &err), -code);
+	assert_string_equal(err.text, why);
+	assert_int_equal(list->n, 0);
+	json_object_put(r);
+	json_object_put(a);
+	free(list);
+}
+
+static void serve_is_socket_address_server(void **state)
+{
+	struct plan_list *list = make(PLAN_SERVE, "{}",
+				      "{'socket':'/s/abc','address':'unix:///s/abc'}");
+
+	(void)state;
+	assert_int_equal(list->n, 3);
+	is(list, 0, "socket", "{'path':'/s/abc'}");
+	is(list, 1, "address", "{'path':'/b/c1/address','text':'unix:///s/abc'}");
+	is(list, 2, "server", "{}");
+	drop(list);
+}
+
+static void the_smallest_create_has_five_steps(void **state)
+{
+	struct plan_list *list = make(PLAN_CREATE, "{}", NULL);
+
+	(void)state;
+	assert_int_equal(list->n, 5);
+	is(list, 0, "bundle", "{'path':'/b/c1'}");
+	is(list, 1, "cgroup", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+			      "'bundle':'/b/c1','unikernel':false}");
+	is(list, 2, "state", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+			     "'bundle':'/b/c1'}");
+	is(list, 3, "init", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+			    "'bundle':'/b/c1'}");
+	is(list, 4, "rootfs-choice", "{'policy':'best-effort'}");
+	drop(list);
+}
+
+static void mounts_stand_in_order_between_bundle_and_cgroup(void **state)
+{
+	struct plan_list *list = make(PLAN_CREATE,
+		"{'rootfs':[{'type':'overlay','source':'overlay','target':'',"
+		"'options':['lowerdir=/l']},{'type':'bind','source':'/x','target':'/data'}]}", NULL);
+
+	(void)state;
+	assert_int_equal(list->n, 7);
+	is(list, 1, "mount", "{'type':'overlay','source':'overlay','target':'',"
+			     "'options':['lowerdir=/l'],'root':'/b/c1/rootfs'}");
+	is(list, 2, "mount", "{'type':'bind','source':'/x','target':'/data',"
+			     "'root':'/b/c1/rootfs'}");
+	assert_string_equal(list->at[3].kind, "cgroup");
+	drop(list);
+}
+
+static void options_reach_the_steps_that_need_them(void **state)
+{
+	struct plan_list *list = make(PLAN_CREATE,
+		"{'options':{'systemd_cgroup':true,'no_pivot_root':true,'no_new_keyring':true},"
+		"'cgroups_path':'s.slice:p:c1','console':'/c','rootfs_choice':'required',"
+		"'path':'/bin','unikernel':{'type':'linux'}}", NULL);
+
+	(void)state;
+	is(list, 1, "cgroup", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+			      "'bundle':'/b/c1','systemd':true,'cgroups_path':'s.slice:p:c1',"
+			      "'unikernel':true}");
+	is(list, 3, "init", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+			    "'bundle':'/b/c1','systemd':true,'no_pivot':true,"
+			    "'no_new_keyring':true,'console':'/c'}");
+	is(list, 4, "rootfs-choice", "{'policy':'required','path':'/bin',"
+				     "'unikernel':{'type':'linux'}}");
+	drop(list);
+}
+
+static void start_and_kill_are_one_step(void **state)
+{
+	struct plan_list *start = make(PLAN_START, "{}", NULL);
+	struct plan_list *kill = make(PLAN_KILL, "{}", "{'signal':9,'all':true}");
+
+	(void)state;
+	assert_int_equal(start->n, 1);
+	is(start, 0, "start", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+			      "'bundle':'/b/c1'}");
+	assert_int_equal(kill->n, 1);
+	is(kill, 0, "signal", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+			      "'bundle':'/b/c1','signal':9,'all':true}");
+	drop(start);
+	drop(kill);
+}
+
+static void every_kind_that_is_planned_exists(void **state)
+{
+	struct plan_list *list = make(PLAN_CREATE, "{'rootfs':[{'type':'tmpfs'}]}", NULL);
+
+	(void)state;
+	for (size_t i = 0; i < list->n; i++)
+		assert_non_null(step_kind(list->at[i].kind));
+	drop(list);
+}
+
+static void what_no_plan_is_made_of_is_named(void **state)
+{
+	(void)state;
+	refuses(PLAN_SERVE, "{}", "{'socket':'abc'}", EINVAL,
+		"socket \"abc\" is no absolute path");
+	refuses(PLAN_KILL, "{}", "{'signal':65}", EINVAL, "there is no signal 65");
+	refuses(PLAN_KILL, "{}", NULL, EINVAL, "there is no signal -1");
+	refuses(PLAN_UNDO, "{}", NULL, EINVAL, "plan undo applies no steps");
+	refuses(PLAN_CREATE, "{'checkpoint':'/c'}", NULL, ENOTSUP,
+		"restoring a checkpoint is not supported");
+	refuses(PLAN_CREATE, "{'rootfs':[{'type':''}]}", NULL, EINVAL,
+		"rootfs mount 1 has no type");
+	refuses(PLAN_CREATE, "{'rootfs':[{'type':'tmpfs'},{'type':'format/ext4'}]}", NULL, ENOTSUP,
+		"rootfs mount 2: type \"format/ext4\" is containerd's mount manager's to resolve");
+	refuses(PLAN_CREATE, "{'rootfs':[{'type':'tmpfs','options':['X-containerd.mkdir=1']}]}",
+		NULL, ENOTSUP, "rootfs mount 1: option \"X-containerd.mkdir=1\" is containerd's "
+			       "mount manager's to resolve");
+	refuses(PLAN_CREATE, "{'rootfs':[{'type':'bind','target':'/a/../../b'}]}", NULL, EINVAL,
+		"rootfs mount 1: target \"/a/../../b\" leaves the rootfs");
+}
+
+static void too_many_mounts_are_refused(void **state)
+{
+	json_object *request = json_object_new_object();
+	json_object *rootfs = json_object_new_array();
+	struct plan_list *list = calloc(1, sizeof(*list));
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (int i = 0; i < PLAN_STEPS_MAX; i++) {
+		json_object *one = json_object_new_object();
+
+		json_object_object_add(one, "type", json_object_new_string("tmpfs"));
+		json_object_array_add(rootfs, one);
+	}
+	json_object_object_add(request, "rootfs", rootfs);
+	assert_int_equal(plan_make(list, PLAN_CREATE, &task, request, NULL, &err), -E2BIG);
+	assert_string_equal(err.text, "more than 160 steps: too many rootfs mounts");
+	json_object_put(request);
+	free(list);
+}
+
+static void a_dotted_name_is_no_way_up(void **state)
+{
+	struct plan_list *list = make(PLAN_CREATE,
+		"{'rootfs':[{'type':'bind','target':'/a..b/..c'}]}", NULL);
+
+	(void)state;
+	assert_int_equal(list->n, 6);
+	drop(list);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(serve_is_socket_address_server),
+		cmocka_unit_test(the_smallest_create_has_five_steps),
+		cmocka_unit_test(mounts_stand_in_order_between_bundle_and_cgroup),
+		cmocka_unit_test(options_reach_the_steps_that_need_them),
+		cmocka_unit_test(start_and_kill_are_one_step),
+		cmocka_unit_test(every_kind_that_is_planned_exists),
+		cmocka_unit_test(what_no_plan_is_made_of_is_named),
+		cmocka_unit_test(too_many_mounts_are_refused),
+		cmocka_unit_test(a_dotted_name_is_no_way_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
