@@ -225,6 +225,21 @@ int journal_flush(struct journal *j, struct err *err)
 	return r;
 }
 
+int64_t journal_wal_size(struct journal *j)
+{
+	return sql_size(&j->sql, SQLITE_FCNTL_JOURNAL_POINTER);
+}
+
+int journal_fold(struct journal *j, struct err *err)
+{
+	int r = sqlite3_wal_checkpoint_v2(j->sql.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+	if (r != SQLITE_OK)
+		return sql_fail(&j->sql, "fold the WAL", err);
+	crash_point("journal.folded");
+	return 0;
+}
+
 int journal_check(struct journal *j, struct err *err)
 {
 	sqlite3_stmt *s = NULL;

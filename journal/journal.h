@@ -164,6 +164,17 @@ void journal_forget(struct journal *j);
 /* Going idle: give back what can be made again (statements, cached pages). */
 void journal_rest(struct journal *j);
 
+/*
+ * Bytes in the WAL, which grows with every write: nothing is folded into the database
+ * by itself, since that flushes to the disk. A task that lives for months is folded
+ * by its owner now and then, say from 16 MiB on, while it is quiet.
+ */
+int64_t journal_wal_size(struct journal *j);
+
+/* Fold the WAL into the database and empty it. Blocks for two flushes; they are short
+ * if a child flushed the WAL (JOB_SYNC) just before. -EBUSY: a reader is in the way. */
+int journal_fold(struct journal *j, struct err *err);
+
 /* The pid holding the lock; 0: nobody; -1: a process of another pid namespace. Never
  * blocks. */
 int journal_owner(const struct journal_place *place, const struct task_key *key, pid_t *ret,

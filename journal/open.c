@@ -111,20 +111,32 @@ static int claim(struct journal *j, struct err *err)
 	return r;
 }
 
-/* SQLite, when it can't make its WAL, looks for one to read instead and says that there
- * is none. The database is there, so make the WAL to learn the reason. */
-static int why_no_wal(struct journal *j, struct err *err)
+static int can_make(const char *file, const char *tail, struct err *err)
 {
-	char wal[PATH_MAX];
+	char path[PATH_MAX];
 	auto_fd int fd = -1;
-	int r = place_side(wal, j->file, "-wal", err);
+	int r = place_side(path, file, tail, err);
 
 	if (r < 0)
 		return r;
-	fd = open(wal, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 && errno != ENOENT)
-		return err_set(err, errno, "make %s", wal);
-	return err_set(err, EIO, "the database can't make %s", wal);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? err_set(err, errno, "make %s", path) : 0;
+}
+
+/* SQLite, when it can't make one of its two files, looks for one to read instead, and
+ * then says that there is none, or nothing. Make them to learn the reason. */
+static int why_not(struct journal *j, int r, struct err *err)
+{
+	int made;
+
+	if (r != -ENOENT && r != -EIO)
+		return r;
+	made = can_make(j->file, "-wal", err);
+	if (made == 0)
+		made = can_make(j->file, "-shm", err);
+	if (made < 0 && made != -ENOENT)
+		return made;
+	return r == -EIO ? r : err_set(err, EIO, "open the database %s", j->file);
 }
 
 /*
@@ -137,8 +149,8 @@ static int own_file(struct journal *j, const char *path, struct err *err)
 
 	if (r == 0)
 		r = sql_open(&j->sql, j->file, SQL_WRITE, false, err);
-	if (r == -ENOENT)
-		r = why_no_wal(j, err);
+	if (r < 0)
+		r = why_not(j, r, err);
 	if (r == 0)
 		r = claim(j, err);
 	if (r == 0)

@@ -107,7 +107,7 @@ static int say_damaged(struct sql *q, const char *why, struct err *err)
 		       q->file, why);
 }
 
-static int64_t size_of(struct sql *q, int which)
+int64_t sql_size(struct sql *q, int which)
 {
 	sqlite3_file *f = NULL;
 	sqlite3_int64 size = 0;
@@ -121,8 +121,8 @@ static int64_t size_of(struct sql *q, int which)
  * it. With a WAL that can be what a power cut left of a page which the WAL still has. */
 static bool is_cut(struct sql *q)
 {
-	return size_of(q, SQLITE_FCNTL_FILE_POINTER) % JOURNAL_PAGE_SIZE != 0 &&
-	       size_of(q, SQLITE_FCNTL_JOURNAL_POINTER) == 0;
+	return sql_size(q, SQLITE_FCNTL_FILE_POINTER) % JOURNAL_PAGE_SIZE != 0 &&
+	       sql_size(q, SQLITE_FCNTL_JOURNAL_POINTER) == 0;
 }
 
 /* The first read of the file: also finds what is no database, or a short one. */

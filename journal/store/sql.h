@@ -73,6 +73,10 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 	     struct err *err);
 void sql_close(struct sql *q);
 
+/* Bytes of a file of the connection, SQLITE_FCNTL_FILE_POINTER or _JOURNAL_POINTER (the
+ * WAL). 0: it is not open. */
+int64_t sql_size(struct sql *q, int which);
+
 /* Drop the prepared statements and cached pages. None may be in use. */
 void sql_rest(struct sql *q);
 

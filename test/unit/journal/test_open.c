@@ -390,6 +390,25 @@ static void a_rescue_copy_is_gone_on_with_and_ends_with_the_task(void **state)
 	journal_close(j);
 }
 
+static void a_long_life_can_be_folded(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	struct journal *reader = test_open(&w->p, "c1", JOURNAL_READ);
+	int64_t step = test_plan(j, 1);
+
+	assert_true(journal_wal_size(j) > 1024);
+	assert_int_equal(journal_fold(j, &w->err), 0);
+	assert_int_equal(journal_wal_size(j), 0);
+	assert_int_equal(journal_intend(j, step, "e", true, 1, &w->err), 0);
+	assert_int_equal(test_state(reader, step), ROW_INTENT);
+	journal_close(reader);
+	journal_close(j);
+	j = test_open(&w->p, "c1", JOURNAL_OWN);
+	assert_int_equal(test_state(j, step), ROW_INTENT);
+	journal_close(j);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -409,6 +428,7 @@ int main(void)
 		T(pruning_keeps_the_newest_and_the_young),
 		T(pruning_sweeps_what_the_dead_left_half_made),
 		T(a_new_file_does_not_inherit_an_old_wal),
+		T(a_long_life_can_be_folded),
 		T(a_rescue_copy_is_gone_on_with_and_ends_with_the_task),
 	};
 

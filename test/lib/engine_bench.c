@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test/lib/engine_bench.h"
+
+#include "supervisor/engine/plan.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+/* ---- kinds ------------------------------------------------------------------------------ */
+
+static int file_probe(struct step *step, struct step_env *env, struct err *err)
+{
+	struct path_ident what;
+
+	if (env->node->path(env->node, json_text(step->want, "path", ""), &what, err) == 0)
+		return FACT_ABSENT;
+	(void)err_say(err, EEXIST, "%s is there already", json_text(step->want, "path", ""));
+	return FACT_FOREIGN;
+}
+
+/* want.wait: ms to wait first. want.fail: fail after making the file, so half. */
+static int file_apply(struct step *step, struct step_env *env, const struct wake *wake,
+		      struct wait *next, struct err *err)
+{
+	const char *path = json_text(step->want, "path", "");
+	int64_t wait = json_int(step->want, "wait", 0);
+	int r;
+
+	if (wake->why == WAKE_DEADLINE)
+		return err_say(err, ETIMEDOUT, "%s took too long", path);
+	if (wait && wake->why == WAKE_BEGIN)
+		return step_again(env, (int)wait, next);
+	r = env->node->write_file(env->node, path, "x", 1, 0600, err);
+	if (r < 0)
+		return r;
+	json_put_text(step->have, "made", path);
+	r = step_save(step, env, err);
+	if (r < 0)
+		return r;
+	return json_true(step->want, "fail") ? err_say(err, EPERM, "%s is not wanted", path) : 0;
+}
+
+static int file_undo(struct step *step, struct step_env *env, const struct wake *wake,
+		     struct wait *next, struct err *err)
+{
+	const char *path = json_text(step->want, "path", "");
+	struct path_ident what;
+	int r;
+
+	(void)wake;
+	(void)next;
+	if (json_true(step->want, "stuck") && env->node->path(env->node, "/melt", &what, NULL) == 0)
+		return err_say(err, EBUSY, "%s is frozen", path);
+	r = env->node->path(env->node, path, &what, err);
+	if (r > 0)
+		r = env->node->remove_file(env->node, path, &what, err);
+	return r < 0 ? r : 0;
+}
+
+/* A child that never ends by itself. */
+static int child_apply(struct step *step, struct step_env *env, const struct wake *wake,
+		       struct wait *next, struct err *err)
+{
+	struct spawn spawn = { .job = JOB_CALL, .in = -1, .out = -1, .err = -1 };
+
+	if (wake->why == WAKE_BEGIN)
+		return step_spawn(step, env, &spawn, "a child", next, err);
+	if (wake->why == WAKE_DEADLINE)
+		return err_say(err, ETIMEDOUT, "the child was killed: %d", wake->status);
+	return wake->why == WAKE_CHILD && wake->child && wake->child->ended ? 0
+			: err_say(err, EINTR, "interrupted");
+}
+
+static int nothing_undo(struct step *step, struct step_env *env, const struct wake *wake,
+			struct wait *next, struct err *err)
+{
+	(void)step;
+	(void)env;
+	(void)wake;
+	(void)next;
+	(void)err;
+	return 0;
+}
+
+static const struct step_ops file_kind = { .kind = "file", .effect = EFFECT_VOLATILE,
+	.apply_ms = 1000, .undo_ms = 1000, .probe = file_probe, .apply = file_apply,
+	.undo = file_undo };
+static const struct step_ops child_kind = { .kind = "child", .effect = EFFECT_VOLATILE,
+	.apply_ms = 1000, .undo_ms = 1000, .apply = child_apply, .undo = nothing_undo };
+static const struct step_ops *const kinds[] = { &file_kind, &child_kind, NULL };
+
+/* The request says it all: { "<plan>": [ want ] }, the kind is a member of it. */
+static int make(struct plan_list *ret, enum plan plan, const struct task_row *task,
+		json_object *request, json_object *args, struct err *err)
+{
+	json_object *list = json_list(plan == PLAN_SERVE ? args : request, plan_name(plan));
+
+	(void)task;
+	(void)err;
+	ret->n = 0;
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		json_object *want = json_object_array_get_idx(list, i);
+
+		ret->at[ret->n++] = (struct planned){
+			.kind = strcmp(json_text(want, "kind", "file"), "child") == 0 ? "child" : "file",
+			.want = strdup(json_object_to_json_string(want)),
+		};
+	}
+	return 0;
+}
+
+/* ---- a bench -------------------------------------------------------------------------------- */
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+int bench_open(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	struct err err = ERR_INIT;
+	const char *tmp = getenv("TMPDIR");
+
+	(void)snprintf(b->folder, sizeof(b->folder), "%.40s/run-XXXXXX", tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(b->folder));
+	(void)snprintf(b->root, sizeof(b->root), "%s/journal", b->folder);
+	(void)snprintf(b->run, sizeof(b->run), "%s/run", b->folder);
+	b->place = (struct journal_place){ .root = b->root, .run = b->run };
+	assert_int_equal(task_key_make(&b->key, "/run/c.sock", "default", "t1", &err), 0);
+	b->sim = sim_new();
+	sim_node_init(&b->node, b->sim);
+	sim_play(b->sim, "shim");
+	b->engine = (struct engine){ .node = &b->node.node, .kinds = kinds, .make = make };
+	assert_int_equal(journal_open(&b->j, &b->place, &b->key, JOURNAL_CREATE, &err), 0);
+	assert_int_equal(journal_set_text(b->j, TASK_EPOCH, b->sim->epoch, &err), 0);
+	*state = b;
+	return 0;
+}
+
+int bench_close(void **state)
+{
+	struct bench *b = *state;
+
+	journal_close(b->j);
+	nftw(b->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	sim_free(b->sim);
+	free(b);
+	return 0;
+}
+
+bool bench_there(struct bench *b, const char *path)
+{
+	return sim_file(b->sim, path) != NULL;
+}
+
+struct run *bench_opened(struct bench *b, enum life_event ev, const char *request)
+{
+	struct run_options o = RUN_OPTIONS_INIT;
+	struct err err = ERR_INIT;
+	struct run *run = NULL;
+
+	o.request = request;
+	o.recovering = ev == EV_RECOVER;
+	if (run_open(&run, &b->engine, b->j, ev, &o, &err) < 0)
+		fail_msg("%s: %s", life_event_name(ev), err.text);
+	return run;
+}
+
+enum run_state bench_happens(struct bench *b, enum life_event ev, const char *request,
+			      struct err *err)
+{
+	struct run *run = bench_opened(b, ev, request);
+	enum run_state s = drive(run, &b->node.node, 0, NULL, NULL);
+
+	if (err)
+		*err = *run_error(run);
+	run_close(run);
+	return s;
+}
+
+enum life_state bench_life(struct bench *b)
+{
+	struct task_row row;
+	enum life_state s;
+
+	assert_int_equal(journal_task(b->j, &row, NULL), 0);
+	s = life_state_of(row.state);
+	task_row_clear(&row);
+	return s;
+}
+
+struct census {
+	enum row_state state;
+	int n;
+};
+
+static int count_row(void *arg, const struct step_row *row, struct err *err)
+{
+	struct census *c = arg;
+
+	(void)err;
+	c->n += row->state == c->state && strcmp(row->kind, "fence") != 0;
+	return 0;
+}
+
+int bench_rows(struct bench *b, enum row_state state)
+{
+	struct census c = { .state = state };
+
+	assert_int_equal(journal_each_step(b->j, 0, OLDEST_FIRST, count_row, &c, NULL), 0);
+	return c.n;
+}
+
+static int count_open(void *arg, const struct run_row *row, struct err *err)
+{
+	(void)err;
+	*(int *)arg += row->outcome == RUN_OPEN_ROW;
+	return 0;
+}
+
+int bench_open_runs(struct bench *b)
+{
+	int n = 0;
+
+	assert_int_equal(journal_each_run(b->j, OLDEST_FIRST, count_open, &n, NULL), 0);
+	return n;
+}
+

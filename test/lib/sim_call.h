@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_TEST_SIM_CALL_H
+#define URUNC_TEST_SIM_CALL_H
+
+/*
+ * sim_call.h - how a call enters the simulated machine; for sim_node.c and sim_files.c.
+ */
+
+#include "test/lib/sim.h"
+
+/* Every call passes here: counted, and the last one of a player that is to die. */
+struct sim *sim_call(struct node *n);
+/* A call that can fail: < 0 if this is the one. */
+int sim_call_err(struct node *n, struct sim **ret, const char *name, struct err *err);
+
+#define CALL(name)                                  \
+	struct sim *sim;                            \
+	int r_ = sim_call_err(n, &sim, name, err);  \
+	if (r_ < 0)                                 \
+		return r_
+
+/* What stands under a path, or is mounted on it. */
+void sim_ids(struct sim *sim, const char *path, uint64_t *dev, uint64_t *ino);
+
+/* Files, mounts, cgroups, sockets. */
+void sim_files_init(struct node *node);
+
+#endif
