@@ -235,6 +235,19 @@ static bool orphan(const struct strays *s, const struct proc_info *p)
 	       (by_pid(s, p->ppid, &i) && s->is[i]);
 }
 
+/* Who called us waits for us, wherever he stands. */
+static bool ancestor(const struct strays *s, const struct proc_info *p)
+{
+	const struct proc_info *q = by_pid(s, s->f->self.pid, NULL);
+
+	for (size_t depth = 0; q && depth < s->n; depth++) {
+		q = by_pid(s, q->ppid, NULL);
+		if (q == p)
+			return true;
+	}
+	return false;
+}
+
 struct session {
 	const struct strays *s;
 	const struct proc_info *p;
@@ -265,7 +278,7 @@ static bool stray(const struct strays *s, const struct proc_info *p)
 	struct session q = { .s = s, .p = p };
 
 	if (p->ident.pid <= 1 || same(&p->ident, &s->f->self) || p->state == 'Z' ||
-	    strcmp(p->comm, "containerd") == 0 || !orphan(s, p))
+	    strcmp(p->comm, "containerd") == 0 || !orphan(s, p) || ancestor(s, p))
 		return false;
 	if (task->bundle_ino && p->cwd_ino == task->bundle_ino && p->cwd_dev == task->bundle_dev)
 		return true;
