@@ -59,6 +59,8 @@ static void on_done(void *arg, const ProtobufCMessage *out, const struct err *er
 		failed(o, err);
 		return;
 	}
+	if (!o->journal)
+		return;
 	if (err)
 		(void)journal_note(o->journal, "event-refused", err->text, NULL);
 	if (journal_told(o->journal, o->head, &why) < 0) {
@@ -130,12 +132,19 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!o->head)
+	if (!o->head && o->journal)
 		next(o);
+}
+
+void outbox_use(struct outbox *o, struct journal *j)
+{
+	o->journal = j;
 }
 
 void outbox_kick(struct outbox *o)
 {
+	if (!o->journal)
+		return;
 	o->empty = false;
 	if (!o->head && !event_pending(o->timer, EV_TIMEOUT, NULL))
 		again(o, 0);

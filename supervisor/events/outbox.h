@@ -36,6 +36,9 @@ struct outbox_hooks {
 int outbox_new(struct outbox **ret, struct event_base *base, struct journal *j,
 	       const char *path, const struct outbox_hooks *hooks, void *arg, struct err *err);
 
+/* The same events are in another file now; NULL: nowhere, and nothing is told. */
+void outbox_use(struct outbox *o, struct journal *j);
+
 /* There is something new in the journal. */
 void outbox_kick(struct outbox *o);
 

@@ -129,6 +129,8 @@ static void exit_write(struct task *t)
 	struct err err = ERR_INIT;
 	int rc = exit_commit(t, &err);
 
+	if (task_disk_failed(rc) && task_rescue(t, &err) == 0)
+		rc = exit_commit(t, &err);
 	if (rc == -EBUSY) {
 		exit_later(t);
 		return;

@@ -78,6 +78,10 @@ int op_begin(struct task *t, enum life_event ev, const struct run_options *optio
 	if (!op)
 		return -ENOMEM;
 	rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
+	/* What runs can be ended on a full disk too; what is new can't begin there. */
+	if (task_disk_failed(rc) && ev != EV_CREATE && ev != EV_START &&
+	    task_rescue(t, err) == 0)
+		rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
 	if (rc == 0)
 		rc = op_drive(op, run, WAKE_BEGIN, err);
 	if (rc < 0) {

@@ -88,6 +88,8 @@ static void on_release(struct call *call, const void *in)
 	else if (t->release || t->creating || (task_is_busy(t) && !task_exists(t)))
 		rc = err_say(&err, EBUSY, "task %s is %s", req->id, life_state_name(t->life));
 	else
+		rc = task_may_change(t, &err);
+	if (rc == 0)
 		rc = journal_close_outbox(t->journal, &err);
 	if (rc < 0) {
 		call_fail(call, &err);

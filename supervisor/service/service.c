@@ -187,10 +187,9 @@ static void service_clear(struct service *s)
 }
 
 /* The task's file: into the history if nothing is left, else it stays. */
-static int put_away(struct service *s, struct err *err)
+static int put_away(struct service *s, struct journal *j, struct err *err)
 {
 	const struct service_options *o = s->o;
-	struct journal *j = o->journal;
 	int rc;
 
 	if (!s->finished) {
@@ -211,6 +210,7 @@ int service_run(const struct service_options *options, struct err *err)
 	};
 	struct service s = { .o = options,
 			     .engine = { .node = options->node, .config = options->config } };
+	struct journal *j = options->journal;
 	int rc = loop_begin(&s, err);
 
 	if (rc == 0)
@@ -224,12 +224,14 @@ int service_run(const struct service_options *options, struct err *err)
 		if (event_base_dispatch(s.base) < 0)
 			rc = err_say(err, EIO, "the loop ended by itself");
 	}
+	if (s.task)
+		j = s.task->journal; /* it may have moved */
 	server_free(s.server);
 	task_free(s.task);
 	service_clear(&s);
 	if (rc < 0) {
-		journal_close(options->journal);
+		journal_close(j);
 		return rc;
 	}
-	return put_away(&s, err);
+	return put_away(&s, j, err);
 }

@@ -58,7 +58,8 @@ void task_break(struct task *t, const struct err *why)
 	t->broken = *why;
 	log_say(t->service->o->log, LOG_LEVEL_ERROR, "task %s/%s: %s; nothing is changed any more",
 		t->row.key.ns, t->row.key.id, why->text);
-	(void)journal_note(t->journal, "broken", why->text, NULL);
+	if (t->journal)
+		(void)journal_note(t->journal, "broken", why->text, NULL);
 }
 
 int task_may_change(const struct task *t, struct err *err)
@@ -67,6 +68,38 @@ int task_may_change(const struct task *t, struct err *err)
 		return 0;
 	return err_say(err, t->broken.code, "task %s is left alone since: %s; see uruncctl show",
 		       t->row.key.id, t->broken.text);
+}
+
+bool task_disk_failed(int rc)
+{
+	return rc == -ENOSPC || rc == -EROFS || rc == -EIO;
+}
+
+int task_rescue(struct task *t, struct err *err)
+{
+	struct journal *copy = NULL;
+	struct err why = *err;
+	int rc;
+
+	if (t->ops || journal_is_rescue(t->journal))
+		return -err->code;
+	/* The lock goes over to the copy's handle; nobody else wants a young lease. */
+	t->journal = journal_close(t->journal);
+	rc = journal_open_rescue(&copy, t->service->o->place, &t->row.key, err);
+	if (rc < 0)
+		rc = journal_open(&copy, t->service->o->place, &t->row.key, JOURNAL_OWN, &why);
+	t->journal = copy;
+	outbox_use(t->outbox, copy);
+	if (!copy) {
+		task_break(t, &why);
+		return rc;
+	}
+	if (!journal_is_rescue(copy))
+		return -err->code;
+	log_say(t->service->o->log, LOG_LEVEL_WARNING,
+		"task %s: its journal goes on in %s/rescue: %s", t->row.key.id,
+		t->service->o->place->run, why.text);
+	return 0;
 }
 
 int task_commit(struct task *t, int rc, struct err *err)

@@ -82,6 +82,12 @@ void task_break(struct task *t, const struct err *why);
 /* 0, or the error that a changing call is refused with. */
 int task_may_change(const struct task *t, struct err *err);
 
+/* The disk takes no more: go on in a copy on tmpfs, so that what runs can still be
+ * ended. 0: t->journal is the copy. Not while a plan is under way. */
+int task_rescue(struct task *t, struct err *err);
+/* Is this what a rescue is for? */
+bool task_disk_failed(int rc);
+
 /* Begin, commit, or roll back if @rc says so; @rc or the commit's code. */
 int task_commit(struct task *t, int rc, struct err *err);
 
