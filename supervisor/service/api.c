@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/service/task.h"
 
+#include "journal/base/cleanup.h"
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/status.h"
 
@@ -189,20 +190,43 @@ static void on_delete(struct call *call, const void *in)
 		call_fail(call, &err);
 }
 
+static int answer_pids(struct call *call, const pid_t *pids, size_t n)
+{
+	Containerd__Task__V2__PidsResponse out = CONTAINERD__TASK__V2__PIDS_RESPONSE__INIT;
+	auto_free Containerd__V1__Types__ProcessInfo *at = calloc(n + 1, sizeof(*at));
+	auto_free Containerd__V1__Types__ProcessInfo **list = calloc(n + 1, sizeof(*list));
+
+	if (!at || !list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		containerd__v1__types__process_info__init(&at[i]);
+		at[i].pid = (uint32_t)pids[i];
+		list[i] = &at[i];
+	}
+	out.processes = list;
+	out.n_processes = n;
+	call_answer(call, &out.base);
+	return 0;
+}
+
 static void on_pids(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__PidsRequest *req = in;
-	Containerd__Task__V2__PidsResponse out = CONTAINERD__TASK__V2__PIDS_RESPONSE__INIT;
-	Containerd__V1__Types__ProcessInfo init = CONTAINERD__V1__TYPES__PROCESS_INFO__INIT;
-	Containerd__V1__Types__ProcessInfo *list[1] = { &init };
 	struct task *t = task_of(call, req->id, "");
+	auto_free pid_t *pids = NULL;
+	struct err err = ERR_INIT;
+	size_t n = 0;
+	int rc;
 
 	if (!t)
 		return;
-	init.pid = (uint32_t)t->row.init.pid;
-	out.processes = list;
-	out.n_processes = t->exit_journalled ? 0 : 1;
-	call_answer(call, &out.base);
+	rc = task_pids(t, &pids, &n, &err);
+	if (rc == 0)
+		rc = answer_pids(call, pids, n);
+	if (rc < 0) {
+		err_set(&err, ENOMEM, "list the processes of %s", req->id);
+		call_fail(call, &err);
+	}
 }
 
 static void on_wait(struct call *call, const void *in)

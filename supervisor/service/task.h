@@ -143,6 +143,12 @@ extern const struct method shim_methods[];
 /* Somebody asked for the task's release: do the next thing for it. */
 void release_go_on(struct task *t);
 
+/* ---- pids.c ------------------------------------------------------------------------- */
+
+/* The container's processes on this machine, init first; none after its exit. *ret is
+ * the caller's to free(). -ENOMEM. */
+int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err);
+
 /* ---- api.c --------------------------------------------------------------------------- */
 
 extern const struct method task_methods[];
