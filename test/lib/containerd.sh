@@ -92,6 +92,8 @@ image_load()
 # run ID [ctr options...] -- command...: a container of the test image
 run()
 {
+	local id opts
+
 	id=$1
 	shift
 	opts=
@@ -117,6 +119,8 @@ task_is()
 # Delete a task, print its exit status. ctr tells it in a warning only.
 task_rm()
 {
+	local out
+
 	out=$(ctr task rm "$@" 2>&1) || { echo "failed: $out"; return 1; }
 	out=$(printf '%s\n' "$out" | sed -n 's/.*exit with non-zero exit code \([0-9]*\).*/\1/p')
 	echo "${out:-0}"
@@ -125,6 +129,8 @@ task_rm()
 # running COMMAND LINE: some process has it
 running()
 {
+	local p
+
 	for p in /proc/[0-9]*; do
 		[ "$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null)" != "$1 " ] || return 0
 	done
@@ -150,6 +156,8 @@ task_gone_or_stopped()
 # The pid of the shim that serves ID: its command line says so.
 shim_pid()
 {
+	local p
+
 	for p in /proc/[0-9]*; do
 		if tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q -- "shim-.* -id $1 "; then
 			echo "${p#/proc/}"

@@ -11,6 +11,8 @@
 
 picture_processes()
 {
+	local p pid stat line
+
 	for p in /proc/[0-9]*; do
 		pid=${p#/proc/}
 		[ "$pid" != "$$" ] || continue
@@ -39,6 +41,8 @@ picture_own()
 
 picture_ancestors()
 {
+	local p
+
 	p=$(exec sh -c 'echo $PPID')
 	while [ "${p:-0}" -gt 0 ]; do
 		printf '%s ' "$p"
@@ -48,6 +52,8 @@ picture_ancestors()
 
 picture_links()
 {
+	local n
+
 	ip -o link 2>/dev/null | sed 's/^[0-9]*: /link /; s/\\.*//; s/ qdisc .*//'
 	command -v tc >/dev/null && tc qdisc show 2>/dev/null | sed 's/^/qdisc /'
 	for n in /run/netns/*; do
@@ -57,6 +63,8 @@ picture_links()
 
 picture_files()
 {
+	local d
+
 	find /run /var/tmp "$T/tmp" -mindepth 1 -printf 'file %y %p\n' 2>/dev/null
 	for d in /var/lib/urunc ${CTR_ROOT:+"$CTR_ROOT/state/io.containerd.runtime.v2.task" \
 		"$CTR_ROOT/root/io.containerd.runtime.v2.task"}; do
@@ -72,6 +80,8 @@ picture_files()
 
 picture_all()
 {
+	local l ns
+
 	picture_mine=$(picture_ancestors)
 	picture_processes
 	awk '{ for (i = 7; $i != "-"; i++); print "mount", $5, $(i + 1), $(i + 2), $4 }' \
@@ -107,11 +117,13 @@ picture_diff()
 
 picture_settles()
 {
-	pic_end=$(($(date +%s) + $2))
+	local end
+
+	end=$(($(date +%s) + $2))
 	while :; do
 		picture >"$T/now"
 		[ -n "$(picture_diff "$1" "$T/now")" ] || return 0
-		[ "$(date +%s)" -lt "$pic_end" ] || break
+		[ "$(date +%s)" -lt "$end" ] || break
 		sleep 0.2
 	done
 	picture_diff "$1" "$T/now"
@@ -121,6 +133,8 @@ picture_settles()
 # same BEFORE SENTENCE [SECONDS]: a check, see tap.sh
 same()
 {
+	local left
+
 	if left=$(picture_settles "$1" "${3:-5}"); then
 		ok "$2"
 	else

@@ -32,6 +32,8 @@ sink_stop()
 # ["a", "b"] of words; the words of tests hold no quotes and no backslashes
 json_words()
 {
+	local sep w
+
 	printf '['
 	sep=
 	for w in "$@"; do
@@ -43,6 +45,8 @@ json_words()
 
 bundle_spec()
 {
+	local id
+
 	id=$1
 	shift
 	cat <<-END
@@ -87,6 +91,8 @@ shim_start()
 
 shim_call()
 {
+	local called method
+
 	called=$1
 	method=$2
 	shift 2
@@ -96,6 +102,8 @@ shim_call()
 
 shim_create()
 {
+	local made
+
 	made=$1
 	shift
 	shim_call "$made" Create "bundle=$T/b/$made" "rootfs=bind,$PEERS/rootfs,,rbind:ro" "$@"
@@ -120,6 +128,8 @@ bundle_remove()
 # A whole life: what has been made for all lives stays, and is no leak.
 shim_life()
 {
+	local life
+
 	bundle_make "$1" sleep 1000 &&
 		shim_start "$1" &&
 		shim_create "$1" >/dev/null &&

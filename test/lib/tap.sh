@@ -46,6 +46,8 @@ like()
 # yes SENTENCE COMMAND... / no SENTENCE COMMAND...: it succeeds / it fails
 yes()
 {
+	local says out
+
 	says=$1
 	shift
 	if out=$("$@" 2>&1); then
@@ -58,6 +60,8 @@ yes()
 
 no()
 {
+	local says out
+
 	says=$1
 	shift
 	if out=$("$@" 2>&1); then
@@ -71,6 +75,8 @@ no()
 # until_true SECONDS COMMAND...: poll, with a deadline, never a fixed sleep
 until_true()
 {
+	local end
+
 	end=$(($(date +%s) + $1))
 	shift
 	until "$@" >/dev/null 2>&1; do

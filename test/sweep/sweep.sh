@@ -42,6 +42,8 @@ sweep_end()
 # crash ROLE N COMMAND...: with the Nth point of ROLE deadly; true if it was reached
 crash()
 {
+	local role point
+
 	rm -f "$TALLY"
 	role=$1
 	point=$2
@@ -111,6 +113,8 @@ recover_once()
 
 recover_to_end()
 {
+	local rc
+
 	recover_once
 	rc=$?
 	if [ $rc -gt 1 ]; then
@@ -125,6 +129,8 @@ recover_to_end()
 # die_at N makes the death.
 nested()
 {
+	local k name
+
 	k=1
 	while :; do
 		bundle_make v sleep 1000
