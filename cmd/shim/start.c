@@ -228,7 +228,7 @@ static int own_journal(struct start *st, struct err *err)
 		int rc = journal_open(&st->journal, &st->shim->place, &st->shim->key,
 				      JOURNAL_CREATE, err);
 
-		if (rc != -EEXIST || tries == 3)
+		if ((rc != -EEXIST && rc != -EAGAIN) || tries == 3)
 			return rc;
 		rc = make_way(st, err);
 		if (rc < 0 || st->adopted)
