@@ -459,6 +459,7 @@ int toml_read(const char *text, size_t len, visit_fn *visit, void *arg, struct e
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_set(err, ENOMEM, "read settings");
+	text = len ? text : ""; /* an empty document may be NULL */
 	*r = (struct reader){ .at = text, .end = text + len, .line = 1, .err = err };
 	while (rc == 0 && r->at < r->end)
 		rc = read_line(r, visit, arg);

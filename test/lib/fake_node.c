@@ -32,8 +32,6 @@ static int failing(struct fake_node *f, const char *op, struct err *err)
 	return 0;
 }
 
-/* ---- this instant ------------------------------------------------------------ */
-
 static int64_t fake_now(struct node *n)
 {
 	return of(n)->now_ms;
