@@ -17,6 +17,9 @@
  * The request is what Create asked, as JSON (all members optional):
  *
  *   { "stdin","stdout","stderr": text, "terminal": bool,
+ *     "console": text,                 path of the console socket, if terminal
+ *     "checkpoint": text,              refused: nothing is restored here
+ *     "path": text,                    PATH, where a monitor is looked for
  *     "rootfs": [ { "type","source","target","options": [text] } ],
  *     "options": { "binary_name","root": text, "no_pivot_root","no_new_keyring",
  *                  "systemd_cgroup": bool, "io_uid","io_gid": number, ... },
@@ -43,7 +46,7 @@ void plan_clear(struct plan_list *list);
 
 /**
  * plan_make() - the steps of an applying plan
- * @args:	KILL: { "signal": n, "all": bool }; SERVE: { "socket", "address", ... };
+ * @args:	KILL: { "signal": n, "all", "paused": bool }; SERVE: { "socket", "address", ... };
  *		else NULL
  *
  * Return: 0; -EINVAL a request that no plan can be made of, with what is wrong and

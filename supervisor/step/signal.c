@@ -8,6 +8,7 @@
  *
  * By pidfd where init takes signals like any process; by the runtime's kill where it
  * must do more: all processes, a frozen cgroup, a monitor with its own way to stop.
+ * -ESRCH is what the caller reads as "not found"; ENOENT may be any missing file.
  */
 #include "supervisor/oci/cli.h"
 
@@ -19,7 +20,7 @@ extern const struct step_ops step_signal;
 
 static int finished(struct err *err)
 {
-	return err_say(err, ENOENT, "process already finished");
+	return err_say(err, ESRCH, "process already finished");
 }
 
 static int by_pidfd(struct step *step, struct step_env *env, struct err *err)
@@ -62,7 +63,7 @@ static int explain(struct err *why, struct err *err)
 	    strcasestr(why->text, "no such process"))
 		return finished(err);
 	if (strstr(why->text, "does not exist"))
-		return err_say(err, ENOENT, "no such container");
+		return err_say(err, ESRCH, "no such container");
 	return err_say(err, why->code, "unknown error after kill: %s", why->text);
 }
 

@@ -62,7 +62,7 @@ static void an_init_that_is_gone_has_already_finished(void **state)
 	(void)state;
 	rig_signal(&r, "{" CALL("/usr/bin/runc") ",'signal':15}");
 	r.f.procs[0].gone = true;
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -ENOENT);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -ESRCH);
 	assert_string_equal(r.err.text, "process already finished");
 	rig_close(&r);
 }
@@ -96,10 +96,10 @@ static void the_words_of_a_failed_kill_are_told_apart(void **state)
 		const char *output, *text;
 		int code;
 	} of[] = {
-		{ "os: process already finished", "process already finished", ENOENT },
-		{ "container not running", "process already finished", ENOENT },
-		{ "kill: No such process", "process already finished", ENOENT },
-		{ "container c1 does not exist", "no such container", ENOENT },
+		{ "os: process already finished", "process already finished", ESRCH },
+		{ "container not running", "process already finished", ESRCH },
+		{ "kill: No such process", "process already finished", ESRCH },
+		{ "container c1 does not exist", "no such container", ESRCH },
 		{ "bad signal", "unknown error after kill: /usr/bin/own: /usr/bin/own did not "
 				"terminate successfully: exit status 1: bad signal", EIO },
 	};

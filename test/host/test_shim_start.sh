@@ -1,0 +1,102 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# `start`: what it prints, what it leaves behind, and what it does about the past.
+. "$(dirname "$0")/../lib/suite.sh"
+. "$TOP/test/lib/shim.sh"
+needs_urunc
+urunc_config 'idle_exit_s = 2'
+mkdir -p "$T/b"
+
+live()
+{
+	find "$JOURNAL/live" -name "$1.db" 2>/dev/null | wc -l
+}
+
+# -- the command line
+out=$("$SHIM" -namespace "$NS" -id c1 -nonsense start 2>"$T/err")
+is 2 $? "an unknown flag exits 2"
+is "" "$out" "and prints nothing to standard output"
+like 'flag -nonsense is not known' "$(cat "$T/err")" "but names the flag"
+like '^usage:' "$(cat "$T/err")" "and the usage"
+out=$("$SHIM" -namespace "$NS" -id ../c1 -address "$DAEMON" start </dev/null 2>&1)
+is 1 $? "an id that is a path is refused"
+like '^io.containerd.urunc.v2: ' "$out" "with a sentence that begins with our name"
+out=$("$SHIM" -namespace "" -id c1 -address "$DAEMON" start </dev/null 2>&1)
+is 1 $? "and so is an empty namespace"
+like 'Version: ' "$("$SHIM" -v)" "-v prints the version"
+is 0 $? "and exits 0"
+
+# -- the address
+bundle_make c1 sleep 1000
+exec 9<>"$T/b/c1/log"
+out=$(shim_verb start c1 </dev/null 2>"$T/err")
+is 0 $? "start succeeds"
+hash=$(printf %s "$DAEMON/$NS/c1" | sha256sum | cut -d' ' -f1)
+is "unix:///run/containerd/s/$hash" "$out" "it prints the address that containerd's tests compute"
+is "" "$(cat "$T/err")" "and nothing on standard error"
+is "$out" "$(cat "$T/b/c1/address")" "which is in the address file too"
+is 600 "$(stat -c %a "/run/containerd/s/$hash")" "the socket is for us alone"
+is 700 "$(stat -c %a /run/containerd/s)" "and so is its folder"
+is 1 "$(live c1)" "the task has its file"
+printf %s "/run/containerd/s/$hash" >"$T/b/c1.addr"
+
+# -- the server
+shim=$(shim_pid c1)
+is / "$(readlink "/proc/$shim/cwd")" "the server stands in /"
+is "/dev/null /dev/null /dev/null" \
+	"$(echo $(readlink "/proc/$shim/fd/0" "/proc/$shim/fd/1" "/proc/$shim/fd/2"))" \
+	"it holds nothing of the starter's input and output"
+is "$shim" "$(awk '{ print $6 }' "/proc/$shim/stat")" "it has a session of its own"
+like 'shim_pid' "$(shim_call c1 Connect)" "it answers"
+# The starter's parent here is timeout(1), and its score is ours.
+score=$(($(cat /proc/self/oom_score_adj) + 1))
+is $((score > 1000 ? 1000 : score)) "$(cat "/proc/$shim/oom_score_adj")" \
+	"the kernel takes it rather than who started it"
+is "$out" "$(shim_verb start c1 </dev/null 2>&1)" "a second start in the same bundle adopts it"
+is "$shim" "$(shim_pid c1)" "and makes no other"
+
+# -- without a task and a client
+yes "idle, it ends" until_true 10 test ! -e "/proc/$shim"
+no "its socket is gone" test -e "/run/containerd/s/$hash"
+no "and so is the address file" test -e "$T/b/c1/address"
+is 0 "$(live c1)" "the task holds nothing any more"
+like 't1/c1 ' "$(uruncctl ps -a 2>&1)" "but is remembered"
+
+# -- the past
+shim_start c1
+old=$(shim_pid c1)
+kill -9 "$old"
+yes "after a killed shim a start succeeds" shim_start c1
+yes "with another shim" test "$old" != "$(shim_pid c1)"
+shim_create c1 >/dev/null
+shim_call c1 Start >/dev/null
+yes "a task runs" running 'sleep 1000'
+old=$(shim_pid c1)
+umount -l "$T/b/c1/rootfs"
+mv "$T/b/c1" "$T/b/old"
+bundle_make c1 sleep 2000
+yes "a start in another bundle of this id succeeds" shim_start c1
+no "the forgotten shim is gone" test -e "/proc/$old"
+no "and its workload too" running 'sleep 1000'
+like 'shim_pid' "$(shim_call c1 Connect)" "the new one answers"
+shim_call c1 Shutdown >/dev/null
+yes "Shutdown ends it" until_true 10 test ! -e "/run/containerd/s/$hash"
+rm -rf --one-file-system "$T/b/old"
+bundle_remove c1
+
+# -- what can't work
+mkdir "$T/b/empty"
+out=$(shim_verb start empty </dev/null 2>&1)
+is 1 $? "a bundle without config.json is refused"
+like 'config.json' "$out" "by name"
+is 0 "$(live empty)" "and leaves no rows"
+echo 'not JSON' >"$T/b/empty/config.json"
+shim_verb start empty </dev/null >/dev/null 2>&1
+is 1 $? "and so is one with a broken config.json"
+echo '{}' >"$T/b/empty/config.json"
+mkdir -p "/run/containerd/s/$(printf %s "$DAEMON/$NS/empty" | sha256sum | cut -d' ' -f1)/x"
+out=$(shim_verb start empty </dev/null 2>&1)
+is 1 $? "a socket's name that is taken by a folder is refused"
+is 0 "$(live empty)" "and what was begun is taken back"
+no "no server is left" shim_pid empty
+tap_done
