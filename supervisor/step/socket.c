@@ -132,10 +132,16 @@ static int remove_unknown(struct step *step, struct step_env *env, struct err *e
 	const char *path = json_text(step->want, "path", "");
 	int rc = env->node->answers(env->node, path, err);
 
+	struct path_ident what;
+
 	if (rc > 0)
 		step_note(step, env, "left alone: %s, a living shim answers there", path);
 	if (rc)
 		return rc < 0 ? rc : STEP_DONE;
+	if (env->node->path(env->node, path, &what, NULL) == 1 && !S_ISSOCK(what.mode)) {
+		step_note(step, env, "left alone: %s is no socket", path);
+		return STEP_DONE;
+	}
 	return clear_name(env->node, path, err);
 }
 

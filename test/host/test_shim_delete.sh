@@ -4,6 +4,7 @@
 . "$(dirname "$0")/../lib/suite.sh"
 . "$TOP/test/lib/shim.sh"
 needs_urunc
+urunc_config
 mkdir -p "$T/b"
 sink_start || exit 1
 
@@ -35,6 +36,7 @@ decode()
 	END
 }
 
+# A task whose workload is recognised by how long it sleeps.
 begin()
 {
 	bundle_make "$1" sleep "$2"

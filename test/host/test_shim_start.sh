@@ -6,6 +6,7 @@
 needs_urunc
 urunc_config 'idle_exit_s = 2'
 mkdir -p "$T/b"
+sink_start || exit 1
 
 live()
 {
@@ -99,4 +100,5 @@ out=$(shim_verb start empty </dev/null 2>&1)
 is 1 $? "a socket's name that is taken by a folder is refused"
 is 0 "$(live empty)" "and what was begun is taken back"
 no "no server is left" shim_pid empty
+sink_stop
 tap_done
