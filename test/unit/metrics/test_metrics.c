@@ -28,7 +28,7 @@ struct texts {
 	const struct file *at;
 	size_t n;
 	const char *instead; /* of every text that is there */
-	int code;            /* of every read; 0: none      */
+	int code;            /* every read fails with; 0: none */
 };
 
 static int read_text(struct node *n, const char *path, size_t max, char **ret, size_t *len,
@@ -426,6 +426,12 @@ static void test_v1_a_cgroup_that_is_gone_is_an_almost_empty_message(void **stat
 
 /* ---- both ---------------------------------------------------------------------------- */
 
+static void assert_ascii(const char *text)
+{
+	for (; *text; text++)
+		assert_in_range(*text, ' ', '~');
+}
+
 static void test_garbage_is_no_failure_and_strings_stay_valid(void **state)
 {
 	static const char *const garbage[] = {
@@ -445,9 +451,9 @@ static void test_garbage_is_no_failure_and_strings_stay_valid(void **state)
 		v1 = read_v1(&one, &v1_folders);
 		v2 = read_v2(&two);
 		for (size_t k = 0; k < v1->blkio->n_io_serviced_recursive; k++)
-			assert_string_equal(v1->blkio->io_serviced_recursive[k]->op, "??");
+			assert_ascii(v1->blkio->io_serviced_recursive[k]->op);
 		for (size_t k = 0; k < v2->rdma->n_limit; k++)
-			assert_string_equal(v2->rdma->limit[k]->device, "??");
+			assert_ascii(v2->rdma->limit[k]->device);
 		free_v1(v1);
 		free_v2(v2);
 	}
