@@ -21,6 +21,8 @@
  *   - Where version 1 is in use and version 2 is not mounted, crun takes every folder
  *     in /sys/fs/cgroup for a hierarchy. An empty "unified" gets <path>/cgroup.procs,
  *     plain files in a tmpfs, which "crun delete" leaves: see .plain.
+ *   - "a/../b": runc makes b; crun makes a as well, and follows ".." out of the
+ *     hierarchy. That is not forecast: such a path is to be refused for it.
  */
 
 #include "supervisor/node/node.h"

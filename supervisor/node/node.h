@@ -79,7 +79,8 @@ enum job {
 	                    mount id; exit EBUSY: try again; ENOENT, EINVAL, ESTALE:
 	                    it is not there any more                                */
 	JOB_REMOVE_TREE, /* args: {"path","dev","ino"}: never across a mount, never
-	                    following a symlink; exit EXDEV: something is mounted     */
+	                    following a symlink; exit EXDEV: something is mounted;
+	                    ESTALE: another identity; nothing there: 0                */
 	JOB_SYNC,        /* args: {"path"}: fsync the file and its folder              */
 	JOB_ASK,         /* args: {"address","ns","id"}: does containerd know this task?
 	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
@@ -87,7 +88,9 @@ enum job {
 };
 
 #define SPAWN_NULL    (-1) /* /dev/null                                            */
-#define SPAWN_CAPTURE (-2) /* kept, the first 64 KiB; spawn_output() after the end  */
+#define SPAWN_CAPTURE (-2) /* kept, the first 64 KiB; spawn_output() after the end. For
+	                      children with a deadline; never for what a container
+	                      inherits: nothing stops it from writing on           */
 
 struct spawn {
 	enum job job;
@@ -197,7 +200,8 @@ struct node {
 	/* Bind and listen (0600 in a 0700 folder made if missing). *ret: a descriptor, the
 	 * caller's. -EADDRINUSE: something is under that name. */
 	int (*listen)(struct node *n, const char *path, int *ret, struct err *err);
-	/* 1: somebody answers a connect within 100 ms; 0: a dead name or none. */
+	/* 1: somebody answers a connect within 100 ms; 0: a dead name or none; -EAGAIN:
+	 * somebody listens and does not accept, which is no reason to remove the name. */
 	int (*answers)(struct node *n, const char *path, struct err *err);
 	/* How many connections this listening socket has, by sock_diag or /proc/net/unix. */
 	int (*peers)(struct node *n, const char *path, struct err *err);

@@ -6,12 +6,15 @@
 #include "supervisor/node/node_linux.h"
 #include "test/lib/node_rig.h"
 
-#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <cmocka.h>
@@ -311,6 +314,52 @@ static void test_connections_are_counted_accepted_or_not(void **state)
 	close(fd2);
 }
 
+/* A kernel without unix_diag: netlink sockets are refused from here on. */
+static int count_without_netlink(void *arg)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPROTONOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+	struct try *t = arg;
+	int rc;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ||
+	    socket(AF_NETLINK, SOCK_RAW, 0) >= 0)
+		return 100;
+	rc = t->n->peers(t->n, t->path, NULL);
+	return rc < 0 ? 101 : rc;
+}
+
+static void test_connections_are_counted_without_netlink_too(void **state)
+{
+	struct node_rig *rig = *state;
+	struct try t = { .n = rig->n, .path = node_rig_path(rig, "s") };
+	struct spawn what = { .job = JOB_CALL, .call = count_without_netlink, .call_arg = &t,
+			      .in = SPAWN_NULL, .out = SPAWN_NULL, .err = SPAWN_NULL };
+	int client[2];
+	int server;
+	int fd;
+
+	assert_int_equal(rig->n->listen(rig->n, t.path, &fd, NULL), 0);
+	assert_int_equal(node_rig_run(rig, &what, NULL), 0);
+	client[0] = connect_to(t.path);
+	server = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	assert_int_equal(node_rig_run(rig, &what, NULL), 1);
+	client[1] = connect_to(t.path);
+	assert_int_equal(node_rig_run(rig, &what, NULL), 2);
+	close(client[0]);
+	close(client[1]);
+	close(server);
+	close(fd);
+}
+
 /* ---- the machine ------------------------------------------------------------- */
 
 static void test_the_clocks_go_on_and_numbers_differ(void **state)
@@ -371,6 +420,7 @@ int main(void)
 		T(test_a_path_that_is_too_long_for_a_socket_is_refused),
 		T(test_a_listener_that_does_not_accept_is_an_error),
 		T(test_connections_are_counted_accepted_or_not),
+		T(test_connections_are_counted_without_netlink_too),
 		T(test_the_clocks_go_on_and_numbers_differ),
 		T(test_we_know_ourselves),
 		T(test_the_epoch_tells_namespaces_apart),
