@@ -244,9 +244,17 @@ static void on_connect(struct call *call, const void *in)
 	Containerd__Task__V2__ConnectResponse out = CONTAINERD__TASK__V2__CONNECT_RESPONSE__INIT;
 	struct service *s = call_user(call);
 	const struct task *t = s->task;
+	struct err err = ERR_INIT;
 
+	/* Before a Create only a restarted containerd asks: it calls `delete` then, where
+	 * else it would hold on to a shim that nobody can take down by its task. */
+	if (strcmp(req->id, t->row.key.id) != 0 || !task_is_busy(t)) {
+		err_say(&err, ENOENT, "container not created");
+		call_fail(call, &err);
+		return;
+	}
 	out.shim_pid = (uint32_t)getpid();
-	if (strcmp(req->id, t->row.key.id) == 0 && task_exists(t))
+	if (task_exists(t))
 		out.task_pid = (uint32_t)t->row.init.pid;
 	call_answer(call, &out.base);
 }
