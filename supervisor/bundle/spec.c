@@ -85,6 +85,19 @@ static int read_namespace(struct spec *spec, json_object *one, struct err *err)
 	return 0;
 }
 
+/* What a runtime makes of .. differs (crun makes the folders on the way as well), so
+ * nobody could say beforehand which cgroups there will be. */
+static int check_cgroups_path(const char *path, struct err *err)
+{
+	for (const char *at = path; *at; at += strcspn(at, "/")) {
+		at += strspn(at, "/");
+		if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
+			return err_say(err, EINVAL, "\"cgroupsPath\" %.200s has a .. in it; "
+				       "write the path without", path);
+	}
+	return 0;
+}
+
 static int read_linux(struct spec *spec, struct err *err)
 {
 	json_object *part;
@@ -93,6 +106,8 @@ static int read_linux(struct spec *spec, struct err *err)
 
 	if (rc == 0)
 		rc = get_text(part, "cgroupsPath", &spec->cgroups_path, err);
+	if (rc == 0)
+		rc = check_cgroups_path(spec->cgroups_path, err);
 	if (rc == 0)
 		rc = get(part, "namespaces", json_type_array, &list, err);
 	if (rc < 0)

@@ -109,6 +109,10 @@ static void a_member_of_the_wrong_type_is_named(void **state)
 	refuses("{\"linux\":[]}", "\"linux\" is a array where a object belongs");
 	refuses("{\"linux\":{\"cgroupsPath\":\"/a\\u0000b\"}}",
 		"\"cgroupsPath\" holds a NUL character");
+	refuses("{\"linux\":{\"cgroupsPath\":\"/a/../b\"}}",
+		"\"cgroupsPath\" /a/../b has a .. in it; write the path without");
+	refuses("{\"linux\":{\"cgroupsPath\":\"..\"}}",
+		"\"cgroupsPath\" .. has a .. in it; write the path without");
 	refuses("{\"linux\":{\"namespaces\":[7]}}", "a namespace is no object");
 }
 
