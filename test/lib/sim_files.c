@@ -167,6 +167,25 @@ static int unlock(struct node *n, const char *name, struct err *err)
 
 /* ---- mounts, cgroups, sockets -------------------------------------------------------------------- */
 
+/* What a mount stands in: the older one with the longest path that holds it. */
+static int64_t parent_of(const struct sim *sim, const struct sim_mount *m)
+{
+	int64_t found = 1;
+	size_t longest = 0;
+
+	for (int i = 0; i < SIM_MOUNTS; i++) {
+		const struct sim_mount *o = &sim->mounts[i];
+		size_t len = strcmp(o->target, "/") == 0 ? 0 : strlen(o->target);
+
+		if (!o->id || o->id >= m->id || strncmp(m->target, o->target, len) != 0 ||
+		    (m->target[len] != '/' && m->target[len]) || len < longest)
+			continue;
+		longest = len;
+		found = o->id;
+	}
+	return found;
+}
+
 static int mounts(struct node *n, struct mount_list *ret, struct err *err)
 {
 	CALL("mounts");
@@ -178,7 +197,7 @@ static int mounts(struct node *n, struct mount_list *ret, struct err *err)
 		if (!m->id)
 			continue;
 		ret->at[ret->n++] = (struct mount_info){
-			.id = m->id, .parent = 1, .major = 0, .minor = m->minor,
+			.id = m->id, .parent = parent_of(sim, m), .major = 0, .minor = m->minor,
 			.root = strdup("/"), .target = strdup(m->target), .type = strdup(m->type),
 			.source = strdup(m->source), .options = strdup("rw"), .super = strdup("rw"),
 		};

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -287,6 +287,8 @@ pid_t stage_shim(struct stage *s)
 		abort();
 	real = fork();
 	if (real == 0) {
+		/* A test that fails does not come back to end it. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		player(&p, s);
 		play_life(&p);
 		sim_find(s->sim, s->sim->me)->real = true;
