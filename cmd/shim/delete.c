@@ -32,7 +32,6 @@ struct verdict {
 	pid_t pid;
 	uint32_t status;
 	int64_t at_ns;
-	bool left; /* something is not taken back yet */
 };
 
 static int print(const struct verdict *v, struct err *err)
@@ -132,8 +131,9 @@ static void ask_owner(const struct shim *shim, struct verdict *v)
 
 /* ---- by force ----------------------------------------------------------------------------- */
 
-/* 0: nothing is left; 1: something is. */
-static int recover(struct shim *shim, int64_t deadline_ms, struct verdict *v)
+enum outcome { NOTHING_LEFT, SOMETHING_LEFT, NOT_KNOWN };
+
+static enum outcome recover(struct shim *shim, int64_t deadline_ms, struct verdict *v)
 {
 	struct recover_report report = { .result = RECOVER_NONE_ };
 	struct err err = ERR_INIT;
@@ -141,7 +141,7 @@ static int recover(struct shim *shim, int64_t deadline_ms, struct verdict *v)
 			      deadline_ms, &report, &err);
 
 	if (rc < 0)
-		return rc != -ENOENT;
+		return rc == -ENOENT ? NOT_KNOWN : SOMETHING_LEFT;
 	if (report.init_pid)
 		v->pid = report.init_pid;
 	if (report.exit_how != EXIT_NONE_) {
@@ -150,17 +150,31 @@ static int recover(struct shim *shim, int64_t deadline_ms, struct verdict *v)
 	}
 	rc = report.result == RECOVER_LEFT || report.result == RECOVER_FAILED;
 	recover_report_clear(&report);
-	return rc;
+	return rc ? SOMETHING_LEFT : NOTHING_LEFT;
+}
+
+/* Somebody else may be at it already, and soon be done. */
+static enum outcome recover_in_time(struct shim *shim, struct verdict *v)
+{
+	struct node *n = shim->node;
+	int64_t deadline = n->now_ms(n) + INLINE_MS;
+	enum outcome out = recover(shim, deadline, v);
+
+	while (out == SOMETHING_LEFT && owner_of(shim) && n->now_ms(n) < deadline) {
+		let_go(shim);
+		out = recover(shim, deadline, v);
+	}
+	return out;
 }
 
 /* In a child of its own: containerd kills the one it started, and nobody else. */
 static int finish(void *arg)
 {
 	struct shim *shim = arg;
-	struct verdict v = { .left = false };
+	struct verdict v = { .pid = 0 };
 
 	crash_role("finish");
-	return recover(shim, shim->node->now_ms(shim->node) + REST_MS, &v);
+	return recover(shim, shim->node->now_ms(shim->node) + REST_MS, &v) == SOMETHING_LEFT;
 }
 
 /* Nothing was done yet that the child's death would lose: its rows are the task's. */
@@ -182,16 +196,20 @@ int shim_delete(struct shim *shim, struct err *err)
 {
 	struct node *n = shim->node;
 	struct verdict v = { .status = 137, .at_ns = n->wall_ns(n) };
+	enum outcome out;
 	int rc;
 
 	if (chdir("/") < 0) /* the bundle shall be removable */
 		return err_set(err, errno, "can't go to /");
 	ask_owner(shim, &v);
 	crash_point("asked");
-	v.left = recover(shim, n->now_ms(n) + INLINE_MS, &v);
+	out = recover_in_time(shim, &v);
 	crash_point("recovered");
+	if (out == NOT_KNOWN)
+		v.pid = shim_delete_stranger(shim);
 	rc = print(&v, err);
-	if (v.left)
+	if (out == SOMETHING_LEFT)
 		leave_finisher(shim);
+	shim_take_up_later(shim);
 	return rc;
 }

@@ -66,6 +66,7 @@ int shim_serve(void *arg)
 		log_say(&log, LOG_LEVEL_ERROR, "%s/%s: the shim ends: %s", shim->key.ns,
 			shim->key.id, err.text);
 	log_close(&log);
+	shim_take_up(shim); /* nobody waits for us any more */
 	return rc < 0;
 }
 

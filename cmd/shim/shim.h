@@ -31,6 +31,10 @@ int shim_start(struct shim *shim, struct err *err);
 int shim_delete(struct shim *shim, struct err *err);
 int shim_info(struct shim *shim, struct err *err);
 
+/* Go to the cgroup that the options name, if they name one. */
+struct bootstrap;
+int shim_join_cgroup(struct shim *shim, const struct bootstrap *boot, struct err *err);
+
 /* What the server that `start` forks needs to know. */
 struct serve {
 	struct shim *shim;
@@ -45,6 +49,15 @@ int shim_serve(void *arg);
 
 /* Without an action: serve a task that `start` wrote down and whose shim died. */
 int shim_serve_again(struct shim *shim, struct err *err);
+
+/* `delete` of a task in no journal, by the notes that a Go shim left in the bundle: its
+ * init's pid, 0 if it is not known. Takes up to 2.5 s. */
+pid_t shim_delete_stranger(const struct shim *shim);
+
+/* Take back tasks whose owner died: now (takes as long as it takes; nobody else does it
+ * meanwhile), or in a child, if a look of 1 ms finds any. */
+void shim_take_up(struct shim *shim);
+void shim_take_up_later(struct shim *shim);
 
 /* ---- small things ------------------------------------------------------------------ */
 

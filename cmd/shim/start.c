@@ -35,7 +35,7 @@ struct start {
 	char address[SOCKET_PATH_MAX + 8];
 	struct journal *journal;
 	bool adopted; /* a living shim of this very bundle has the socket */
-	bool undone;  /* what was begun was taken back                    */
+	bool clean;   /* nothing is made yet, or it was taken back        */
 };
 
 /* ---- what is asked --------------------------------------------------------------------- */
@@ -295,7 +295,7 @@ static int leave_server(struct start *st, struct err *err)
 		rc = err_say(err, run_error(run)->code ? run_error(run)->code : ETIMEDOUT, "%s",
 			     run_error(run)->code ? run_error(run)->text
 						  : "the shim could not be started in time");
-	st->undone = state == RUN_UNDONE;
+	st->clean = state == RUN_UNDONE;
 	run_close(run);
 	if (serve.listen_fd >= 0)
 		(void)close(serve.listen_fd);
@@ -309,13 +309,15 @@ static int begin_server(struct start *st, struct err *err)
 	if (rc == 0)
 		rc = set_oom_score(err);
 	if (rc == 0)
+		rc = shim_join_cgroup(st->shim, &st->boot, err);
+	if (rc == 0)
 		rc = leave_server(st, err);
 	if (rc == 0) {
 		st->journal = journal_close(st->journal);
 		return 0;
 	}
-	/* Taken back, the file has no more to say; else it waits for a recovery. */
-	if (st->undone)
+	/* Clean, the file has no more to say; else it waits for a recovery. */
+	if (st->clean)
 		(void)journal_finish(&st->journal, NULL);
 	st->journal = journal_close(st->journal);
 	return rc;
@@ -332,7 +334,7 @@ static int print_address(const struct start *st, struct err *err)
 
 int shim_start(struct shim *shim, struct err *err)
 {
-	struct start st = { .shim = shim };
+	struct start st = { .shim = shim, .clean = true };
 	int rc = read_asked(&st, err);
 
 	if (rc == 0)
@@ -342,6 +344,7 @@ int shim_start(struct shim *shim, struct err *err)
 	if (rc == 0) {
 		crash_point("address");
 		rc = print_address(&st, err);
+		shim_take_up_later(shim);
 	}
 	bootstrap_clear(&st.boot);
 	free(st.group);

@@ -96,7 +96,7 @@ kill -STOP "$shim"
 answer d4 "a stopped shim"
 is 137 "$status" "loses its task"
 no "which is gone" running 'sleep 1004'
-no "and its life" test -e "/proc/$shim"
+yes "and its life" until_true 5 test ! -e "/proc/$shim"
 bundle_remove d4
 
 # -- the bundle and the working folder are gone
@@ -119,6 +119,23 @@ mkdir -p "$T/b/d6"
 answer d6 "an unknown task"
 is "0 137" "$pid $status" "it is called killed"
 rmdir "$T/b/d6"
+
+# -- a Go shim of our name made it
+bundle_make d7 sleep 1007
+mount --bind "$PEERS/rootfs" "$T/b/d7/rootfs"
+runc --root "/run/containerd/runc/$NS" create --bundle "$T/b/d7" \
+	--pid-file "$T/b/d7/init.pid" d7 </dev/null >/dev/null 2>&1
+yes "runc holds a container that is in no journal" test -d "/run/containerd/runc/$NS/d7"
+init=$(cat "$T/b/d7/init.pid")
+answer d7 "a task without the notes of a Go shim"
+yes "is not touched" test -d "/run/containerd/runc/$NS/d7"
+printf runc >"$T/b/d7/runtime"
+printf '{}' >"$T/b/d7/options.json"
+answer d7 "a task with them"
+is "$init 137" "$pid $status" "is answered with its init"
+no "and is deleted" test -e "/run/containerd/runc/$NS/d7"
+umount "$T/b/d7/rootfs"
+bundle_remove d7
 is 0 "$(find "$JOURNAL/live" -name '*.db' | wc -l)" "no task holds anything"
 sink_stop
 tap_done

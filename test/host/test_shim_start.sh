@@ -8,9 +8,15 @@ urunc_config 'idle_exit_s = 2'
 mkdir -p "$T/b"
 sink_start || exit 1
 
+# How many live files a task has.
 live()
 {
 	find "$JOURNAL/live" -name "$1.db" 2>/dev/null | wc -l
+}
+
+holds_nothing()
+{
+	[ "$(live "$1")" = 0 ]
 }
 
 # -- the command line
@@ -48,7 +54,7 @@ is "/dev/null /dev/null /dev/null" \
 	"$(echo $(readlink "/proc/$shim/fd/0" "/proc/$shim/fd/1" "/proc/$shim/fd/2"))" \
 	"it holds nothing of the starter's input and output"
 is "$shim" "$(awk '{ print $6 }' "/proc/$shim/stat")" "it has a session of its own"
-like 'shim_pid' "$(shim_call c1 Connect)" "it answers"
+like '^error 5 container not created' "$(shim_call c1 State 2>&1)" "it answers"
 # The starter's parent here is timeout(1), and its score is ours.
 score=$(($(cat /proc/self/oom_score_adj) + 1))
 is $((score > 1000 ? 1000 : score)) "$(cat "/proc/$shim/oom_score_adj")" \
@@ -77,13 +83,54 @@ umount -l "$T/b/c1/rootfs"
 mv "$T/b/c1" "$T/b/old"
 bundle_make c1 sleep 2000
 yes "a start in another bundle of this id succeeds" shim_start c1
-no "the forgotten shim is gone" test -e "/proc/$old"
+yes "the forgotten shim is gone" until_true 5 test ! -e "/proc/$old"
 no "and its workload too" running 'sleep 1000'
-like 'shim_pid' "$(shim_call c1 Connect)" "the new one answers"
+like '^error 5 ' "$(shim_call c1 State 2>&1)" "the new one answers, and knows no task"
 shim_call c1 Shutdown >/dev/null
 yes "Shutdown ends it" until_true 10 test ! -e "/run/containerd/s/$hash"
 rm -rf --one-file-system "$T/b/old"
 bundle_remove c1
+
+# -- the tasks of others
+shim_start_of()
+{
+	bundle_make "$1" sleep "$2"
+	shim_start "$1"
+}
+shim_start_of c2 1002
+shim_create c2 >/dev/null
+shim_call c2 Start >/dev/null
+kill -9 "$(shim_pid c2)"
+shim_start_of c3 1003
+yes "a start takes up what a dead shim left" until_true 5 holds_nothing c2
+no "its workload is gone" running 'sleep 1002'
+shim_call c3 Shutdown >/dev/null
+yes "the shim of the other ends" until_true 5 holds_nothing c3
+bundle_remove c2
+bundle_remove c3
+
+# -- the option shim_cgroup
+controller=$(ls -d /sys/fs/cgroup/pids /sys/fs/cgroup/cgroup.procs 2>/dev/null | head -n 1)
+[ -d "$controller" ] || controller=${controller%/*}
+mkdir "$controller/shims"
+bundle_make c4 sleep 1004
+name=/shims
+printf '\12\32containerd.runc.v1.Options\22\010\032\6%s' "$name" >"$T/options"
+exec 9<>"$T/b/c4/log"
+shim_verb start c4 <"$T/options" >"$T/b/c4.out"
+is 0 $? "start joins the cgroup of the options"
+sed 's|^unix://||' "$T/b/c4.out" | tr -d '\n' >"$T/b/c4.addr"
+like '/shims$' "$(cat "/proc/$(shim_pid c4)/cgroup")" "and the server is in it"
+shim_call c4 Shutdown >/dev/null
+yes "that ends too" until_true 5 holds_nothing c4
+bundle_remove c4
+until_true 5 rmdir "$controller/shims"
+bundle_make c5 sleep 1005
+out=$(shim_verb start c5 <"$T/options" 2>&1)
+is 1 $? "a cgroup that is not there fails the start"
+like 'shim_cgroup /shims' "$out" "by name"
+is 0 "$(live c5)" "and leaves nothing"
+bundle_remove c5
 
 # -- what can't work
 mkdir "$T/b/empty"
