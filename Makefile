@@ -42,7 +42,13 @@ CFLAGS   += -std=gnu11 -g $(MFLAGS) -ffunction-sections -fdata-sections \
             -Wwrite-strings -Werror
 LDFLAGS  += -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro -Wl,-z,noexecstack
 LDFLAGS  += $(if $(filter release,$(MODE)),-pie)
-LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# A library with an archive is linked in: a start spends no time on loading it, a fork
+# copies fewer mappings, and its relocated pages are not dirty in every shim. libc stays
+# shared. STATIC= links all of them as shared libraries.
+STATIC   ?= $(filter release,$(MODE))
+archive   = $(if $(STATIC),$(filter /%,$(shell $(CC) -print-file-name=$(1:-l%=lib%.a))))
+LDLIBS   += $(foreach l,$(sort $(shell pkg-config --libs-only-l $(PKGS) 2>/dev/null)),\
+            $(or $(call archive,$(l)),$(l))) -lm
 
 PROTO := $(wildcard proto/api/*.proto)
 LIB   := $(filter-out journal/tool/%,$(wildcard journal/*.c journal/*/*.c)) \
