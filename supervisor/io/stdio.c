@@ -2,8 +2,8 @@
 #include "supervisor/io/stdio.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/io/uri.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -43,39 +43,28 @@ static const char *behind(const char *name, const char *scheme)
 										  : NULL;
 }
 
+bool stdio_wants_logger(const struct stdio_names *names)
+{
+	const char *out = names->name[1];
+
+	return behind(out, "binary") || behind(out, "binary-v2");
+}
+
 /* Of stdout alone: is this something that we can do? */
 static int scheme_check(const struct stdio_names *names, struct err *err)
 {
 	const char *out = names->name[1], *colon = strstr(out, "://");
 
-	if (names->terminal)
-		return err_say(err, ENOTSUP, "a terminal is not supported yet; run without it");
-	if (out[0] == '/' || !colon || behind(out, "fifo") || behind(out, "file"))
+	if (out[0] == '/' || !colon || behind(out, "fifo") || behind(out, "file") ||
+	    stdio_wants_logger(names))
 		return 0;
-	if (behind(out, "binary") || behind(out, "binary-v2"))
-		return err_say(err, ENOTSUP, "logging binary %s is not supported yet", out);
 	return err_say(err, EINVAL, "unknown STDIO scheme %.*s", (int)(colon - out), out);
 }
 
-/* The path of a URI: %XX decoded, the query cut off. */
-static int uri_path(char *ret, size_t size, const char *s)
+/* How many of the three are opened here: a terminal has no stderr. */
+static int last(const struct stdio_names *names)
 {
-	size_t n = 0;
-
-	for (; *s && *s != '?' && *s != '#'; s++) {
-		unsigned byte = (unsigned char)*s;
-
-		if (*s == '%' && isxdigit((unsigned char)s[1]) && isxdigit((unsigned char)s[2])) {
-			if (sscanf(s + 1, "%2x", &byte) != 1 || byte == 0)
-				return -EINVAL;
-			s += 2;
-		}
-		if (n + 1 >= size)
-			return -ENAMETOOLONG;
-		ret[n++] = (char)byte;
-	}
-	ret[n] = '\0';
-	return ret[0] == '/' ? 0 : -EINVAL;
+	return stdio_wants_logger(names) ? 1 : names->terminal ? 2 : 3;
 }
 
 static int make_parents(char *path)
@@ -93,19 +82,21 @@ static int make_parents(char *path)
 }
 
 /* file://: one descriptor each for both outputs. */
-static int log_open(struct stdio *s, const char *uri, struct err *err)
+static int log_open(struct stdio *s, const struct stdio_names *names, struct err *err)
 {
+	const char *uri = names->name[1];
 	char path[PATH_MAX];
-	int rc = uri_path(path, sizeof(path), uri);
+	int rc = uri_path(path, sizeof(path), uri, err);
 
-	if (rc == 0)
-		rc = make_parents(path);
-	for (int i = 1; i < 3 && rc == 0; i++) {
+	if (rc < 0)
+		return rc;
+	rc = make_parents(path);
+	for (int i = 1; i < last(names) && rc == 0; i++) {
 		s->fd[i] = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
 		if (s->fd[i] < 0)
 			rc = -errno;
 	}
-	return rc < 0 ? err_set(err, -rc, "can't append the output to file://%s", uri) : 0;
+	return rc < 0 ? err_set(err, -rc, "can't append the output to %s", uri) : 0;
 }
 
 static int in_open(struct stdio *s, bool fifo)
@@ -151,9 +142,11 @@ static int one_open(struct stdio *s, int i, const struct stdio_names *names, str
 		rc = s->fd[i] < 0 ? -errno : 0;
 	} else {
 		fifo = S_ISFIFO(st.st_mode);
+		if (i == 0 && names->terminal && !fifo)
+			return err_say(err, EINVAL, "stdin %s of a terminal is not a FIFO", path);
 		rc = i == 0 ? in_open(s, fifo) : out_open(s, i, fifo);
 	}
-	if (rc == STDIO_READY && *path && (names->uid || names->gid) &&
+	if (rc == STDIO_READY && *path && !names->terminal && (names->uid || names->gid) &&
 	    fchown(s->fd[i], names->uid, names->gid) < 0)
 		rc = -errno;
 	if (rc == STDIO_READY)
@@ -163,12 +156,11 @@ static int one_open(struct stdio *s, int i, const struct stdio_names *names, str
 
 int stdio_open(struct stdio *s, const struct stdio_names *names, struct err *err)
 {
-	const char *log = names->name[1][0] == '/' ? NULL : behind(names->name[1], "file");
 	int rc = scheme_check(names, err);
 
-	if (rc == 0 && log && s->fd[1] < 0)
-		rc = log_open(s, log, err);
-	for (int i = 0; i < 3 && rc == 0; i++)
+	if (rc == 0 && behind(names->name[1], "file") && s->fd[1] < 0)
+		rc = log_open(s, names, err);
+	for (int i = 0; i < last(names) && rc == 0; i++)
 		if (s->fd[i] < 0)
 			rc = one_open(s, i, names, err);
 	if (rc < 0)
@@ -178,7 +170,7 @@ int stdio_open(struct stdio *s, const struct stdio_names *names, struct err *err
 
 const char *stdio_missing(const struct stdio *s, const struct stdio_names *names)
 {
-	return s->fd[1] < 0 ? names->name[1] : names->name[2];
+	return s->fd[1] < 0 || names->terminal ? names->name[1] : names->name[2];
 }
 
 void stdio_given(struct stdio *s)

@@ -20,6 +20,11 @@
  * to; file:///path (stdout) a file that is made, for both outputs. The scheme is
  * stdout's.
  *
+ * With a terminal these are not the container's: stdin must be a FIFO or "", stderr
+ * is not opened, nothing is given to anybody, and pty_new() takes the rest. With
+ * binary:// or binary-v2:// only stdin is opened; the outputs are what logger_take()
+ * gives (logger.h).
+ *
  * Nothing blocks. All descriptors are O_CLOEXEC; the container's are without
  * O_NONBLOCK, which it would inherit.
  */
@@ -52,10 +57,13 @@ enum stdio_result { STDIO_READY = 0, STDIO_WAIT = 1 };
  * stdio_open() - begin, or try again after STDIO_WAIT
  * @s:	STDIO_INIT at first; on failure all is closed
  *
- * Return: STDIO_READY; STDIO_WAIT: nobody reads an output yet; -ENOTSUP a terminal
- * or a logging binary; -EINVAL another scheme; -ENOENT and what open(2) says.
+ * Return: STDIO_READY; STDIO_WAIT: nobody reads an output yet; -EINVAL another scheme,
+ * or a terminal's stdin that is no FIFO; -ENOENT and what open(2) says.
  */
 int stdio_open(struct stdio *s, const struct stdio_names *names, struct err *err);
+
+/* The outputs go to a logging binary. */
+bool stdio_wants_logger(const struct stdio_names *names);
 
 /* The name that STDIO_WAIT is about, for the sentence of who gives up. */
 const char *stdio_missing(const struct stdio *s, const struct stdio_names *names);

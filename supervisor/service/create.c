@@ -248,8 +248,14 @@ static void go_on(struct create *c)
 		.uid = c->uid, .gid = c->gid,
 	};
 	struct err err = ERR_INIT;
-	int rc = stdio_open(&t->stdio, &names, &err);
+	int rc;
 
+	if (names.terminal)
+		rc = err_say(&err, ENOTSUP, "a terminal is not supported yet; run without it");
+	else if (stdio_wants_logger(&names))
+		rc = err_say(&err, ENOTSUP, "logging binary %s is not supported yet", names.name[1]);
+	else
+		rc = stdio_open(&t->stdio, &names, &err);
 	if (rc == STDIO_WAIT) {
 		rc = wait_for_client(c, &names, &err);
 		if (rc == 0)

@@ -206,22 +206,54 @@ static void a_file_uri_makes_the_file_for_both_outputs(void **state)
 	assert_closed(&s);
 }
 
-static void what_we_can_not_do_is_refused_by_name(void **state)
+static void an_unknown_scheme_is_refused_by_name(void **state)
 {
-	struct stdio_names names = { .name = { "", "binary:///usr/bin/logger?a=b", "" } };
+	struct stdio_names names = { .name = { "", "ttrpc+unix:///x?streaming_id=1", "" } };
 	struct stdio s = STDIO_INIT;
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(stdio_open(&s, &names, &err), -ENOTSUP);
-	assert_non_null(strstr(err.text, "binary:///usr/bin/logger"));
-	names.name[1] = "ttrpc+unix:///x?streaming_id=1";
 	assert_int_equal(stdio_open(&s, &names, &err), -EINVAL);
 	assert_string_equal(err.text, "unknown STDIO scheme ttrpc+unix");
-	names.name[1] = "";
-	names.terminal = true;
-	assert_int_equal(stdio_open(&s, &names, &err), -ENOTSUP);
 	assert_closed(&s);
+}
+
+static void a_terminal_has_no_stderr_and_reads_a_fifo(void **state)
+{
+	struct place *p = *state;
+	struct stdio s = STDIO_INIT;
+	struct err err = ERR_INIT;
+	int out;
+
+	p->names.terminal = true;
+	assert_int_equal(stdio_open(&s, &p->names, &err), STDIO_WAIT);
+	assert_string_equal(stdio_missing(&s, &p->names), p->path[1]);
+	out = reader(p->path[1]);
+	assert_int_equal(stdio_open(&s, &p->names, &err), STDIO_READY);
+	assert_int_equal(s.fd[2] & s.keep[2] & s.path[2], -1);
+	stdio_close(&s);
+	close(out);
+	p->names.name[0] = "/dev/zero";
+	assert_int_equal(stdio_open(&s, &p->names, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "/dev/zero of a terminal is not a FIFO"));
+	assert_closed(&s);
+}
+
+static void the_outputs_of_a_logging_binary_are_left_to_it(void **state)
+{
+	struct place *p = *state;
+	struct stdio s = STDIO_INIT;
+	struct err err = ERR_INIT;
+
+	assert_false(stdio_wants_logger(&p->names));
+	for (int i = 0; i < 2; i++) {
+		p->names.name[1] = i ? "binary-v2:///bin/x" : "binary:///bin/x?a=b";
+		assert_true(stdio_wants_logger(&p->names));
+		assert_int_equal(stdio_open(&s, &p->names, &err), STDIO_READY);
+		assert_true(s.fd[0] >= 0 && s.keep[0] >= 0);
+		assert_int_equal(s.fd[1] & s.fd[2] & s.keep[1] & s.keep[2], -1);
+		stdio_close(&s);
+	}
 }
 
 int main(void)
@@ -234,7 +266,9 @@ int main(void)
 		TEST(no_name_is_dev_null_in_both_directions),
 		TEST(a_file_is_appended_to),
 		TEST(a_file_uri_makes_the_file_for_both_outputs),
-		TEST(what_we_can_not_do_is_refused_by_name),
+		TEST(an_unknown_scheme_is_refused_by_name),
+		TEST(a_terminal_has_no_stderr_and_reads_a_fifo),
+		TEST(the_outputs_of_a_logging_binary_are_left_to_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
