@@ -112,10 +112,10 @@ static _Noreturn void die(const struct birth *b, int code, const char *text)
 	_exit(code);
 }
 
-/* A descriptor above the three, that the later dup2()s can't hit. */
-static int lift(int fd)
+/* A descriptor above those that the later dup2()s hit. */
+static int lift(const struct birth *b, int fd)
 {
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3 + (int)b->what->npass);
 }
 
 static int lift_stdio(const struct birth *b, int fd)
@@ -123,14 +123,15 @@ static int lift_stdio(const struct birth *b, int fd)
 	auto_fd int null = -1;
 
 	if (fd == SPAWN_CAPTURE)
-		return lift(b->output);
+		return lift(b, b->output);
 	if (fd != SPAWN_NULL)
-		return lift(fd);
+		return lift(b, fd);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	return null < 0 ? -1 : lift(null);
+	return null < 0 ? -1 : lift(b, null);
 }
 
-/* The next descriptor at or above @from that stays, or -1. */
+/* The next descriptor at or above @from that stays, or -1. What was passed stays
+ * too: @from begins above it. */
 static int next_kept(const struct birth *b, int from)
 {
 	int best = b->gate >= from ? b->gate : -1;
@@ -146,7 +147,7 @@ static int next_kept(const struct birth *b, int from)
 
 static int close_others(const struct birth *b)
 {
-	unsigned int from = 3;
+	unsigned int from = 3 + (unsigned int)b->what->npass;
 	int fd;
 
 	while ((fd = next_kept(b, (int)from)) >= 0) {
@@ -157,13 +158,30 @@ static int close_others(const struct birth *b)
 	return close_range(from, ~0U, 0) < 0 ? -errno : 0;
 }
 
+/* All are lifted first: one may stand where another goes. */
+static int pass_fds(const struct birth *b)
+{
+	int lifted[SPAWN_PASS_MAX];
+	int n = (int)b->what->npass;
+
+	for (int i = 0; i < n; i++) {
+		lifted[i] = lift(b, b->what->pass[i]);
+		if (lifted[i] < 0)
+			return -errno;
+	}
+	for (int i = 0; i < n; i++)
+		if (dup2(lifted[i], 3 + i) < 0)
+			return -errno;
+	return 0;
+}
+
 static int arrange_fds(struct birth *b)
 {
 	int io[3] = { lift_stdio(b, b->what->in), lift_stdio(b, b->what->out),
 		      lift_stdio(b, b->what->err) };
 
-	b->gate = lift(b->gate);
-	if (b->gate < 0)
+	b->gate = lift(b, b->gate);
+	if (b->gate < 0 || pass_fds(b) < 0)
 		return -errno;
 	for (int i = 0; i < 3; i++)
 		if (io[i] < 0 || dup2(io[i], i) < 0)
@@ -285,6 +303,8 @@ static int check(const struct spawn *what, struct err *err)
 		return err_say(err, EINVAL, "spawn: job %d is not complete", (int)what->job);
 	if (what->in < SPAWN_NULL || what->out < SPAWN_CAPTURE || what->err < SPAWN_CAPTURE)
 		return err_say(err, EINVAL, "spawn: no such stdio");
+	if (what->npass > SPAWN_PASS_MAX || (what->npass > 0 && what->nkeep > 0))
+		return err_say(err, EINVAL, "spawn: too many descriptors to pass, or to keep too");
 	for (size_t i = 0; i < what->nkeep; i++)
 		if (what->keep[i] >= 0 && what->keep[i] < 3)
 			return err_say(err, EINVAL, "spawn: descriptor %d is no one to keep",

@@ -91,6 +91,7 @@ enum job {
 #define SPAWN_CAPTURE (-2) /* kept, the first 64 KiB; spawn_output() after the end. For
 	                      children with a deadline; never for what a container
 	                      inherits: nothing stops it from writing on           */
+#define SPAWN_PASS_MAX 8
 
 struct spawn {
 	enum job job;
@@ -104,6 +105,9 @@ struct spawn {
 	const int *keep;         /* descriptors (lent, >= 3; -1: none) that stay open in
 	                            the child, at their numbers; all others are closed */
 	size_t nkeep;
+	const int *pass;         /* descriptors (lent) that the child has as 3, 4, 5 ...;
+	                            not together with keep                          */
+	size_t npass;            /* at most SPAWN_PASS_MAX                          */
 	bool die_with_us;        /* PR_SET_PDEATHSIG SIGKILL, parent checked      */
 };
 

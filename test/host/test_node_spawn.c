@@ -245,6 +245,28 @@ static void test_a_child_has_no_descriptors_but_its_three_and_those_to_keep(void
 	close(other);
 }
 
+static void test_what_is_passed_becomes_three_four_and_five_whatever_it_was(void **state)
+{
+	struct node_rig *rig = *state;
+	struct spawn what = SH("for i in 3 4 5; do readlink /proc/$$/fd/$i; done; "
+			       "i=6; while [ $i -lt 64 ]; do "
+			       "[ -e /proc/$$/fd/$i ] && echo $i; i=$((i+1)); done; exit 0");
+	int pass[3];
+	char *text;
+
+	/* Backwards, so that each stands where another is to go. */
+	pass[2] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	pass[1] = open("/dev/full", O_RDONLY | O_CLOEXEC);
+	pass[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	what.pass = pass;
+	what.npass = 3;
+	assert_int_equal(node_rig_run(rig, &what, &text), 0);
+	assert_string_equal(text, "/dev/null\n/dev/full\n/dev/zero\n");
+	free(text);
+	for (int i = 0; i < 3; i++)
+		close(pass[i]);
+}
+
 static void test_a_child_leads_a_session_with_default_signals(void **state)
 {
 	struct spawn what = SH("read -r x; cut -d' ' -f6 /proc/$$/stat; echo $$; "
@@ -362,6 +384,10 @@ static void test_an_incomplete_order_is_refused(void **state)
 	what.keep = &zero;
 	what.nkeep = 1;
 	assert_int_equal(rig->n->spawn(rig->n, &what, &who, NULL), -EINVAL);
+	zero = 5;
+	what.pass = &zero;
+	what.npass = 1; /* and one to keep */
+	assert_int_equal(rig->n->spawn(rig->n, &what, &who, NULL), -EINVAL);
 	what = (struct spawn){ .job = JOB_CALL };
 	assert_int_equal(rig->n->spawn(rig->n, &what, &who, NULL), -EINVAL);
 	what = (struct spawn){ .job = JOB_MOUNT };
@@ -401,6 +427,7 @@ int main(void)
 		T(test_a_program_that_can_not_be_executed_says_why),
 		T(test_a_missing_working_directory_is_named),
 		T(test_a_child_has_no_descriptors_but_its_three_and_those_to_keep),
+		T(test_what_is_passed_becomes_three_four_and_five_whatever_it_was),
 		T(test_a_child_leads_a_session_with_default_signals),
 		T(test_the_environment_has_no_notify_socket),
 		T(test_a_call_runs_ours_with_the_descriptor_it_keeps),
