@@ -6,8 +6,9 @@
 # says whether it got that far and what the point is called. After every death the
 # node is taken back, and must be what it was.
 #
-#	SWEEP_NESTED	of the recoveries after a death, every so-many is killed itself
-#			at all of its own points (1: every one)
+#	SWEEP_STRIDE	recovery after the Nth death is killed itself at every so-many of
+#			its own points, beginning at the (N mod so-many)th: so each death
+#			and each point has its turn, and 1 is all of them
 
 MODE=crash
 export MODE
@@ -125,14 +126,33 @@ recover_to_end()
 	rm -f "$T/recover"
 }
 
-# The same death again and again, each time with the next point of recovery deadly.
-# die_at N makes the death.
+# counted ROLE COMMAND...: run it, unharmed; $points is how many points it passed
+counted()
+{
+	local role rc
+
+	role=$1
+	shift
+	rm -f "$T/passed"
+	URUNC_CRASH_ROLE=$role URUNC_CRASH_TALLY=$T/passed
+	export URUNC_CRASH_ROLE URUNC_CRASH_TALLY
+	"$@"
+	rc=$?
+	unset URUNC_CRASH_ROLE URUNC_CRASH_TALLY
+	points=0
+	[ ! -e "$T/passed" ] || points=$(wc -l <"$T/passed")
+	rm -f "$T/passed"
+	return $rc
+}
+
+# nested N LIFE WHAT: the same death again and again, each time with a further point of
+# recovery deadly.
 nested()
 {
 	local k name
 
-	k=1
-	while :; do
+	k=$(($1 % STRIDE + 1))
+	while [ $k -le $points ]; do
 		bundle_make v sleep 1000
 		crash serve "$1" "$2" || break
 		cp "$TALLY" "$TALLY.first"
@@ -141,7 +161,7 @@ nested()
 		rm -f "$T/recover"
 		recover_to_end "$3, recovery killed at $k ($name)"
 		is_clean "$3, recovery killed at $k ($name)"
-		k=$((k + 1))
+		k=$((k + STRIDE))
 	done
 	rm -f "$TALLY" "$TALLY.first" "$T/recover"
 	bundle_remove v
