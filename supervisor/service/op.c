@@ -30,6 +30,7 @@ static void on_end(void *arg, const struct run_end *end)
 	exit_watch(t);
 	release_go_on(t);
 	exit_reap_orphans(t->service);
+	service_rest_soon(t->service);
 	service_look_idle(t->service);
 }
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -97,6 +98,27 @@ static void on_peers(void *arg, size_t n)
 	service_look_idle(arg);
 }
 
+/* Between plans a shim sleeps for days: it gives back what it can make again. */
+static void on_rest(evutil_socket_t fd, short what, void *arg)
+{
+	struct service *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->task->ops)
+		return;
+	if (s->task->journal)
+		journal_rest(s->task->journal);
+	malloc_trim(0);
+}
+
+void service_rest_soon(struct service *s)
+{
+	struct timeval tv = { .tv_usec = REST_MS * 1000 };
+
+	event_add(s->rest, &tv);
+}
+
 /* ---- signals ----------------------------------------------------------------------------- */
 
 static void on_child(evutil_socket_t fd, short what, void *arg)
@@ -150,8 +172,9 @@ static int loop_begin(struct service *s, struct err *err)
 	if (s->base) {
 		s->idle = evtimer_new(s->base, on_idle, s);
 		s->drain = evtimer_new(s->base, on_drain_over, s);
+		s->rest = evtimer_new(s->base, on_rest, s);
 	}
-	if (!s->base || !s->idle || !s->drain || signals_begin(s) < 0)
+	if (!s->base || !s->idle || !s->drain || !s->rest || signals_begin(s) < 0)
 		return err_set(err, ENOMEM, "can't make the loop");
 	return 0;
 }
@@ -182,6 +205,8 @@ static void service_clear(struct service *s)
 		event_free(s->idle);
 	if (s->drain)
 		event_free(s->drain);
+	if (s->rest)
+		event_free(s->rest);
 	if (s->base)
 		event_base_free(s->base);
 }
@@ -221,6 +246,7 @@ int service_run(const struct service_options *options, struct err *err)
 		rc = server_listen(s.server, options->listen_fd, err);
 	if (rc == 0) {
 		service_look_idle(&s);
+		service_rest_soon(&s);
 		if (event_base_dispatch(s.base) < 0)
 			rc = err_say(err, EIO, "the loop ended by itself");
 	}

@@ -16,6 +16,7 @@
 #define EXIT_AGAIN_MS 20   /* the journal was busy              */
 #define DRAIN_MS      5000 /* for the last events, at the end   */
 #define STOP_MS       500  /* for peers to read the last answer */
+#define REST_MS       300  /* after a plan: then memory is given back */
 
 struct event;
 struct server;
@@ -30,7 +31,7 @@ struct service {
 	struct server *server;
 	struct task *task; /* the shim's only one */
 	struct event *signals[3];
-	struct event *idle, *drain;
+	struct event *idle, *drain, *rest;
 	bool ending;   /* nothing new is begun              */
 	bool finished; /* what `start` made was taken back  */
 };
@@ -160,6 +161,9 @@ void answer_failure(struct call *call, const struct run_end *end);
 
 /* The end, with what `start` made taken back. Nothing happens while a task is busy. */
 void service_end(struct service *s);
+
+/* A plan has ended: give memory back, if no other follows at once. */
+void service_rest_soon(struct service *s);
 
 /* After anything that may have made the service idle. */
 void service_look_idle(struct service *s);
