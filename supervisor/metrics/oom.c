@@ -30,7 +30,7 @@ struct oom {
 	int fd[OOM_N];
 	uint64_t seen;  /* kills                                              */
 	uint64_t above; /* those in the cgroup above                          */
-	uint64_t woken; /* wakes that no kill was found for                   */
+	bool woken;     /* version 1: no kill was found for it yet            */
 	int look_ms;    /* version 1: how long the timer runs; 0: it does not */
 };
 
@@ -186,7 +186,7 @@ static void look_again(struct oom *oom)
 		(void)look_in(oom, oom->look_ms ? oom->look_ms * 2 : LOOK_MS);
 		return;
 	}
-	oom->woken = 0;
+	oom->woken = false;
 	(void)look_in(oom, 0);
 }
 
@@ -196,20 +196,21 @@ static int read_v1(struct oom *oom)
 	bool timed = read(oom->fd[OOM_TIMER], &times, sizeof(times)) > 0;
 	bool killed;
 
-	if (read(oom->fd[OOM_WAKE], &wakes, sizeof(wakes)) > 0) {
-		oom->woken += wakes;
-		oom->look_ms = 0;
-	}
+	(void)!read(oom->fd[OOM_WAKE], &wakes, sizeof(wakes));
 	if (sum_kills(oom->fd[OOM_DIR], 0, &kills) < 0) {
-		/* The removal itself wakes us once. */
-		killed = oom->woken > 1;
-		oom->woken = 0;
+		/* The removal itself is one of these. */
+		killed = oom->woken || wakes > 1;
+		oom->woken = false;
 		(void)look_in(oom, 0);
 		return killed ? 1 : -ENODEV;
 	}
+	if (wakes) {
+		oom->woken = true;
+		oom->look_ms = 0;
+	}
 	killed = has_grown(&oom->seen, kills);
 	if (killed) {
-		oom->woken = 0;
+		oom->woken = false;
 		(void)look_in(oom, 0);
 	} else if (wakes || timed) {
 		look_again(oom);

@@ -75,13 +75,15 @@ static bool is_stacked_on(const struct mount_list *mounts, const struct mount_in
 	return false;
 }
 
-/* In the mount that @m is mounted in, another one stands on its place or above it. */
+/* In the mount that @m is mounted in, another one stands on its place or above it. The
+ * root that a machine booted with is its own parent, and stands on nothing. */
 static bool is_covered(const struct mount_list *mounts, const struct mount_info *m)
 {
 	const char *rest;
 
 	for (size_t i = 0; i < mounts->n; i++)
 		if (mounts->at[i].parent == m->parent && mounts->at[i].id != m->id &&
+		    mounts->at[i].id != m->parent &&
 		    within(m->target, mounts->at[i].target, &rest))
 			return true;
 	return false;

@@ -118,6 +118,17 @@ static void test_what_can_not_be_seen_is_left_out(void **state)
 	check_of(version2, "0::/..a\n", "/sys/fs/cgroup/..a =\n");
 }
 
+static void test_a_machine_that_runs_from_its_first_root_has_cgroups(void **state)
+{
+	static const char initramfs[] =
+		"1 1 0:2 / / rw - rootfs rootfs rw\n"
+		"22 1 0:20 / /sys rw - sysfs sysfs rw\n"
+		"25 22 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+
+	(void)state;
+	check_of(initramfs, "0::/a/b\n", "/sys/fs/cgroup/a/b =\n");
+}
+
 static void test_a_colon_in_a_path_is_part_of_it(void **state)
 {
 	(void)state;
@@ -291,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_process_has_a_folder_in_every_mounted_hierarchy),
 		cmocka_unit_test(test_what_can_not_be_seen_is_left_out),
+		cmocka_unit_test(test_a_machine_that_runs_from_its_first_root_has_cgroups),
 		cmocka_unit_test(test_a_colon_in_a_path_is_part_of_it),
 		cmocka_unit_test(test_a_text_of_another_kind_is_refused),
 		cmocka_unit_test(test_an_absolute_path_is_made_in_every_hierarchy),
