@@ -118,7 +118,7 @@ node_enter()
 	mkdir -m 1777 "$T/tmp"
 	NODE=urunc-node-${T#/tmp/u}
 	export T NODE TMPDIR="$T/tmp"
-	trap 'node_leave 1' INT TERM
+	trap 'node_end; node_leave 1' INT TERM
 	if ! node_cgroup_make "$NODE"; then
 		echo "not ok - a cgroup for the private node can be made"
 		node_leave 1
@@ -132,8 +132,18 @@ node_enter()
 			node_set_up || { echo "not ok - the private node can be set up"; exit 1; }
 			"$0" "$@"
 			exit $?' "$0" "$@"
-	)
+	) <&0 &
+	# Waited for, not run in front: a trap must not wait for the test.
+	child=$!
+	wait $child
 	node_leave $?
+}
+
+# The first process of the node dies with its parent, and all others with it.
+node_end()
+{
+	[ -z "${child:-}" ] || kill -KILL "$child" 2>/dev/null
+	wait
 }
 
 node_leave()
