@@ -41,6 +41,16 @@ void journal_rest(struct journal *j)
 	sql_rest(&j->sql);
 }
 
+void journal_hold(struct journal *j)
+{
+	sql_hold(&j->sql);
+}
+
+void journal_let(struct journal *j)
+{
+	sql_let(&j->sql);
+}
+
 const struct task_key *journal_key(const struct journal *j)
 {
 	return &j->key;

@@ -164,6 +164,13 @@ void journal_forget(struct journal *j);
 /* Going idle: give back what can be made again (statements, cached pages). */
 void journal_rest(struct journal *j);
 
+/* Between these two, which nest, reading takes and drops no locks for each row: what is
+ * read is one state of the file, and our own writes. A write of somebody else's in
+ * between makes ours -EBUSY until the last journal_let(): never return to a loop, or
+ * wait, while holding. */
+void journal_hold(struct journal *j);
+void journal_let(struct journal *j);
+
 /*
  * Bytes in the WAL, which grows with every write: nothing is folded into the database
  * by itself, since that flushes to the disk. A task that lives for months is folded

@@ -227,6 +227,18 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 	return r;
 }
 
+void sql_hold(struct sql *q)
+{
+	if (q->held++ == 0)
+		(void)sqlite3_step(sql_get(q, SQL_HOLD));
+}
+
+void sql_let(struct sql *q)
+{
+	if (--q->held == 0)
+		(void)sqlite3_reset(q->stmt[SQL_HOLD]);
+}
+
 void sql_rest(struct sql *q)
 {
 	for (int i = 0; i < SQL_N; i++) {

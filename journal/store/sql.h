@@ -20,6 +20,7 @@ enum sql_id {
 	SQL_ROLLBACK,
 	SQL_CLAIM,
 	SQL_LEASE,
+	SQL_HOLD,
 	SQL_TASK,
 	SQL_BUNDLE,
 	SQL_SHIM,
@@ -57,6 +58,7 @@ struct sql {
 	sqlite3_stmt *stmt[SQL_N];
 	const char *file; /* lent, for the sentences      */
 	int last_errno;   /* of the last failure, > 0      */
+	int held;         /* sql_hold() less sql_let()     */
 };
 
 enum sql_open { SQL_READ, SQL_WRITE };
@@ -76,6 +78,11 @@ void sql_close(struct sql *q);
 /* Bytes of a file of the connection, SQLITE_FCNTL_FILE_POINTER or _JOURNAL_POINTER (the
  * WAL). 0: it is not open. */
 int64_t sql_size(struct sql *q, int which);
+
+/* Keep the lock for reading between statements: one that has begun and isn't over does
+ * that. Calls nest. Losing it costs time alone, so nothing here fails. */
+void sql_hold(struct sql *q);
+void sql_let(struct sql *q);
 
 /* Drop the prepared statements and cached pages. None may be in use. */
 void sql_rest(struct sql *q);

@@ -21,6 +21,7 @@ const char *const sql_text[SQL_N] = {
 		      "changed_ms=iif(created_ms=0,?4,changed_ms)"
 		      " WHERE id IN('',?3) AND ns IN('',?2) RETURNING lease",
 	[SQL_LEASE] = "SELECT lease FROM task",
+	[SQL_HOLD] = "SELECT 1 FROM sqlite_schema", /* never written, so never moved */
 	[SQL_TASK] = "SELECT daemon,ns,id,address,ttrpc_address,state,epoch,bundle,bundle_dev,"
 		     "bundle_ino,grp,socket,shim_pid,shim_start,init_pid,init_start,runtime,"
 		     "runtime_root,request,exit_how,exit_status,exit_at_ns,created_ms,"

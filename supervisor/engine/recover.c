@@ -82,9 +82,11 @@ static int look(struct work *w, struct journal *j, struct err *err)
 	int r;
 
 	task_row_clear(&w->task);
+	journal_hold(j);
 	r = journal_task(j, &w->task, err);
 	if (r == 0)
 		r = picture_take(&w->before, j, err);
+	journal_let(j);
 	if (r < 0)
 		return r;
 	w->now = epoch_same_pids(w->task.epoch, n->epoch(n));

@@ -385,6 +385,21 @@ static enum run_state turns(struct run *run, const struct wake *wake, struct wai
 	return s;
 }
 
+/* All that a wake reads is read at once. */
+static enum run_state held_turns(struct run *run, const struct wake *wake, struct wait *next)
+{
+	enum run_state s;
+
+	journal_hold(run->j);
+#ifdef URUNC_AMNESIA
+	s = forget(run, &run->why) < 0 ? RUN_STUCK : turns(run, wake, next);
+#else
+	s = turns(run, wake, next);
+#endif
+	journal_let(run->j);
+	return s;
+}
+
 enum run_state run_wake(struct run *run, const struct wake *wake, struct wait *next)
 {
 	enum run_state s;
@@ -392,11 +407,7 @@ enum run_state run_wake(struct run *run, const struct wake *wake, struct wait *n
 	if (run->over != RUN_NONE_)
 		return run->over;
 	*next = (struct wait){ .fd = -1 };
-#ifdef URUNC_AMNESIA
-	if (forget(run, &run->why) < 0)
-		return run->over = RUN_STUCK;
-#endif
-	s = turns(run, wake, next);
+	s = held_turns(run, wake, next);
 	if (s != RUN_WAITING) {
 		cursor_clear(run);
 		run->over = s;

@@ -349,6 +349,31 @@ static void readers_see_what_is_committed_beside_a_writer(void **state)
 	assert_int_equal(tell(w, 'n'), 0);
 }
 
+/* One state is read while holding; what others write meanwhile is in the way until then. */
+static void a_held_state_stays_and_a_former_owner_learns_it_after(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+
+	assert_int_equal(journal_note(j, "a", "b", &w->err), 0);
+	journal_hold(j);
+	assert_int_equal(notes(w, j), 1);
+	journal_hold(j);
+	assert_int_equal(journal_note(j, "a", "own writes are seen", &w->err), 0);
+	journal_let(j);
+	assert_int_equal(notes(w, j), 2);
+	lose_lock_file(w);
+	start(w);
+	assert_int_equal(tell(w, 'o'), 0);
+	assert_int_equal(tell(w, 'n'), 0);
+	assert_int_equal(notes(w, j), 2);
+	assert_int_equal(journal_note(j, "a", "b", &w->err), -EBUSY);
+	journal_let(j);
+	assert_int_equal(notes(w, j), 3);
+	assert_int_equal(journal_note(j, "a", "b", &w->err), -ESTALE);
+	journal_close(j);
+}
+
 /* J5. A checkpoint would empty the WAL or write the database. */
 static void a_reader_that_is_last_changes_no_file(void **state)
 {
@@ -390,6 +415,7 @@ int main(void)
 		T(a_former_owner_is_stopped_within_a_transaction),
 		T(a_writer_in_the_way_is_busy_after_fifty_milliseconds),
 		T(readers_see_what_is_committed_beside_a_writer),
+		T(a_held_state_stays_and_a_former_owner_learns_it_after),
 		T(a_reader_that_is_last_changes_no_file),
 	};
 
