@@ -13,6 +13,7 @@
  * Names are on disk: never renamed, never reused.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* name, on disk, what is true in it */
@@ -23,6 +24,9 @@
 	X(CREATED, "created", "committed: all is held, init waits to be started")       \
 	X(STARTING, "starting", "the start plan is being applied")                      \
 	X(RUNNING, "running", "init was started and has not been seen to exit")         \
+	X(PAUSING, "pausing", "the pause plan is being applied")                        \
+	X(PAUSED, "paused", "all processes of the container are frozen")                \
+	X(RESUMING, "resuming", "the resume plan is being applied")                     \
 	X(STOPPED, "stopped", "init has exited, its status is journalled; all else held") \
 	X(DELETING, "deleting", "everything of the task is being released")             \
 	X(DELETED, "deleted", "nothing of the task is left; the shim still serves")     \
@@ -32,24 +36,39 @@
 	X(GONE, "gone", "final: nothing of it exists, its file moves to the history")
 
 #define LIFE_EVENTS(X)                                                                 \
-	X(CREATE, "create", "containerd asks")                                         \
-	X(START, "start", "containerd asks")                                           \
-	X(KILL, "kill", "containerd asks")                                             \
-	X(DELETE, "delete", "containerd asks")                                         \
-	X(FINISH, "finish", "the shim has nothing left to serve")                      \
-	X(RECOVER, "recover", "the owner died, or containerd's `delete` says so")      \
-	X(EXIT, "exit", "init has exited")                                             \
-	X(DONE, "done", "the plan has been carried out")                               \
+	X(CREATE, "create", "containerd asks")                                          \
+	X(START, "start", "containerd asks")                                            \
+	X(KILL, "kill", "containerd asks")                                              \
+	X(DELETE, "delete", "containerd asks")                                          \
+	X(PAUSE, "pause", "containerd asks")                                            \
+	X(RESUME, "resume", "containerd asks, or init has exited while paused")         \
+	X(UPDATE, "update", "containerd asks")                                          \
+	X(CHECKPOINT, "checkpoint", "containerd asks")                                  \
+	X(EXEC, "exec", "containerd asks for the start of one more process")            \
+	X(EXEC_DELETE, "exec_delete", "containerd asks for such a process's end")       \
+	X(FINISH, "finish", "the shim has nothing left to serve")                       \
+	X(RECOVER, "recover", "the owner died, or containerd's `delete` says so")       \
+	X(EXIT, "exit", "init has exited")                                              \
+	X(DONE, "done", "the plan has been carried out")                                \
 	X(FAIL, "fail", "the plan has failed")
 
-/* A plan applies steps, or undoes those of a scope, newest first. */
+/*
+ * A plan applies steps, or undoes those of a scope, newest first. Those marked "beside"
+ * run beside others and move no state.
+ */
 #define LIFE_PLANS(X)                                                                  \
-	X(SERVE, "serve", "socket, server")                                            \
-	X(CREATE, "create", "bundle, mounts, cgroup, state, init, rootfs choice")      \
-	X(START, "start", "start init")                                                \
-	X(KILL, "kill", "signal; runs beside other plans and moves no state")          \
-	X(UNDO, "undo", "undo what create, start and kill made")                       \
-	X(FINISH, "finish", "undo what serve made")                                    \
+	X(SERVE, "serve", "socket, server")                                             \
+	X(CREATE, "create", "bundle, mounts, cgroup, state, init, rootfs choice")       \
+	X(START, "start", "start init")                                                 \
+	X(PAUSE, "pause", "freeze")                                                     \
+	X(RESUME, "resume", "thaw")                                                     \
+	X(KILL, "kill", "signal; beside")                                               \
+	X(UPDATE, "update", "change resources; beside")                                 \
+	X(CHECKPOINT, "checkpoint", "write an image; beside")                           \
+	X(EXEC, "exec", "start one more process; beside")                               \
+	X(EXEC_UNDO, "exec_undo", "undo what the exec plans of one process made; beside") \
+	X(UNDO, "undo", "undo all but what serve made")                                 \
+	X(FINISH, "finish", "undo what serve made")                                     \
 	X(TAKEDOWN, "takedown", "fence, then undo everything")
 
 enum life_state {
@@ -95,6 +114,8 @@ enum life_state life_state_of(const char *name); /* LIFE_NONE_: unknown */
 const char *life_event_name(enum life_event e);
 const char *plan_name(enum plan p);
 const char *plan_text(enum plan p);
+/* It runs beside other plans, and neither its end nor its beginning moves the state. */
+bool plan_beside(enum plan p);
 enum plan plan_of(const char *name); /* PLAN_NONE: unknown */
 
 #endif

@@ -53,7 +53,7 @@ static void mdoc_go(FILE *out, enum life_event e, const struct arrow *a)
 static void print_mdoc(FILE *out)
 {
 	for (int s = LIFE_NONE_ + 1; s < LIFE_N; s++) {
-		fprintf(out, ".Ss %s\n%s.\n.Bl -tag -width recover -compact\n",
+		fprintf(out, ".Ss %s\n%s.\n.Bl -tag -width exec_delete -compact\n",
 			life_state_name((enum life_state)s), life_state_text((enum life_state)s));
 		for (int e = EV_NONE_ + 1; e < EV_N; e++)
 			mdoc_go(out, (enum life_event)e,

@@ -20,8 +20,8 @@ static void on_end(void *arg, const struct run_end *end)
 
 	op->driver = NULL;
 	unlink_op(op);
-	/* A kill moves no state, and others may have moved it meanwhile. */
-	if (op->ev != EV_KILL)
+	/* What lies beside moves no state, and others may have moved it meanwhile. */
+	if (!op->beside)
 		t->life = end->life;
 	if (end->err.code == ESTALE)
 		task_break(t, &end->err);
@@ -40,28 +40,29 @@ static int op_drive(struct op *op, struct run *run, enum wake_why why, struct er
 	struct task *t = op->task;
 	enum life_state life = run_life(run);
 
+	op->beside = plan_beside(run_plan(run));
 	op->driver = driver_start(t->service->base, t->service->o->node, run, why, on_end, op,
 				  err);
 	if (!op->driver)
 		return -ENOMEM;
 	op->next = t->ops;
 	t->ops = op;
-	if (op->ev != EV_KILL) {
+	if (!op->beside) {
 		t->life = life;
 		exit_watch(t);
 	}
 	return 0;
 }
 
-static struct op *op_new(struct task *t, enum life_event ev,
-			 void (*end)(struct op *, const struct run_end *), struct err *err)
+static struct op *op_new(struct task *t, void (*end)(struct op *, const struct run_end *),
+			 struct err *err)
 {
 	struct op *op = calloc(1, sizeof(*op));
 
 	if (!op)
 		err_set(err, ENOMEM, "task %s", t->row.key.id);
 	else
-		*op = (struct op){ .task = t, .ev = ev, .end = end };
+		*op = (struct op){ .task = t, .end = end };
 	return op;
 }
 
@@ -75,7 +76,7 @@ int op_begin(struct task *t, enum life_event ev, const struct run_options *optio
 
 	if (rc < 0)
 		return rc;
-	op = op_new(t, ev, end, err);
+	op = op_new(t, end, err);
 	if (!op)
 		return -ENOMEM;
 	rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
@@ -97,7 +98,7 @@ int op_resume(struct task *t, void (*end)(struct op *, const struct run_end *),
 	      struct err *err)
 {
 	struct run *run = NULL;
-	struct op *op = op_new(t, EV_NONE_, end, err);
+	struct op *op = op_new(t, end, err);
 	int rc;
 
 	if (!op)

@@ -14,6 +14,9 @@ bool task_exists(const struct task *t)
 	case LIFE_CREATED:
 	case LIFE_STARTING:
 	case LIFE_RUNNING:
+	case LIFE_PAUSING:
+	case LIFE_PAUSED:
+	case LIFE_RESUMING:
 	case LIFE_STOPPED:
 	case LIFE_DELETING:
 	case LIFE_STUCK:

@@ -101,7 +101,7 @@ struct op {
 	struct task *task;
 	struct op *next;
 	struct driver *driver;
-	enum life_event ev; /* EV_NONE_: one that was resumed */
+	bool beside;        /* see plan_beside()              */
 	struct call *call;  /* NULL: nobody                   */
 	void (*end)(struct op *op, const struct run_end *end); /* ends .call */
 };

@@ -2,6 +2,7 @@
 #include "supervisor/life/life.h"
 #include "supervisor/life/print.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -85,22 +86,71 @@ static void who_runs_a_plan_hears_done_and_fail(void **state)
 		EACH_EVENT(e) {
 			const struct arrow *a = life_arrow(s, e);
 
-			if (a->run == PLAN_NONE || a->run == PLAN_KILL)
+			if (a->run == PLAN_NONE || plan_beside(a->run))
 				continue;
 			assert_int_not_equal(life_arrow(a->to, EV_DONE)->to, LIFE_NONE_);
 			assert_int_not_equal(life_arrow(a->to, EV_FAIL)->to, LIFE_NONE_);
 		}
 }
 
-static void a_kill_moves_no_state(void **state)
+static void what_runs_beside_moves_no_state(void **state)
 {
+	static const enum plan of[EV_N] = {
+		[EV_KILL] = PLAN_KILL, [EV_UPDATE] = PLAN_UPDATE, [EV_CHECKPOINT] = PLAN_CHECKPOINT,
+		[EV_EXEC] = PLAN_EXEC, [EV_EXEC_DELETE] = PLAN_EXEC_UNDO,
+	};
+
 	(void)state;
 	EACH_STATE(s)
-		EACH_EVENT(e)
-			if (life_arrow(s, e)->run == PLAN_KILL) {
-				assert_int_equal(e, EV_KILL);
-				assert_int_equal(life_arrow(s, e)->to, s);
-			}
+		EACH_EVENT(e) {
+			const struct arrow *a = life_arrow(s, e);
+
+			assert_true(!of[e] || !a->to || a->run == of[e]);
+			assert_int_equal(plan_beside(a->run), a->run && of[e] == a->run);
+			if (plan_beside(a->run))
+				assert_int_equal(a->to, s);
+		}
+}
+
+/* The table of section 3.6 of what containerd's own shim answers, by its words. */
+static void what_does_not_fit_is_refused_in_the_words_that_clients_know(void **state)
+{
+	static const struct {
+		enum life_state from;
+		enum life_event ev;
+		int code;
+		const char *why;
+	} of[] = {
+		{ LIFE_CREATED, EV_PAUSE, EPROTO, "cannot pause task in created state" },
+		{ LIFE_CREATED, EV_RESUME, EPROTO, "cannot resume task in created state" },
+		{ LIFE_CREATED, EV_CHECKPOINT, EPROTO, "cannot checkpoint a task in created state" },
+		{ LIFE_RUNNING, EV_START, EPROTO, "cannot start a running process" },
+		{ LIFE_RUNNING, EV_RESUME, EPROTO, "cannot resume a running process" },
+		{ LIFE_RUNNING, EV_DELETE, EPROTO, "cannot delete a running process" },
+		{ LIFE_PAUSED, EV_START, EPROTO, "cannot start a paused process" },
+		{ LIFE_PAUSED, EV_DELETE, EPROTO, "cannot delete a paused process" },
+		{ LIFE_PAUSED, EV_PAUSE, EPROTO, "cannot pause a paused container" },
+		{ LIFE_PAUSED, EV_EXEC, EPROTO, "cannot exec in a paused state" },
+		{ LIFE_STOPPED, EV_START, EPROTO, "cannot start a stopped process" },
+		{ LIFE_STOPPED, EV_PAUSE, EPROTO, "cannot pause a stopped container" },
+		{ LIFE_STOPPED, EV_RESUME, EPROTO, "cannot resume a stopped container" },
+		{ LIFE_STOPPED, EV_UPDATE, EPROTO, "cannot update a stopped container" },
+		{ LIFE_STOPPED, EV_CHECKPOINT, EPROTO, "cannot checkpoint a stopped container" },
+		{ LIFE_STOPPED, EV_EXEC, EPROTO, "cannot exec in a stopped state" },
+		{ LIFE_DELETING, EV_PAUSE, EPROTO, "cannot pause a deleted process" },
+		{ LIFE_DELETING, EV_EXEC, EPROTO, "cannot exec in a deleted state" },
+		{ LIFE_DELETING, EV_KILL, ENOENT, "cannot kill a deleted process" },
+		{ LIFE_DELETED, EV_EXEC, ENOENT, "container not created" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		const struct arrow *a = life_arrow(of[i].from, of[i].ev);
+
+		assert_int_equal(a->to, LIFE_NONE_);
+		assert_int_equal(a->code, of[i].code);
+		assert_string_equal(a->why, of[i].why);
+	}
 }
 
 /* What an undo could not do makes no new undo: that would turn for ever. */
@@ -201,7 +251,8 @@ int main(void)
 		cmocka_unit_test(every_state_but_gone_can_be_recovered),
 		cmocka_unit_test(gone_is_final),
 		cmocka_unit_test(who_runs_a_plan_hears_done_and_fail),
-		cmocka_unit_test(a_kill_moves_no_state),
+		cmocka_unit_test(what_runs_beside_moves_no_state),
+		cmocka_unit_test(what_does_not_fit_is_refused_in_the_words_that_clients_know),
 		cmocka_unit_test(a_failed_undo_ends_stuck),
 		cmocka_unit_test(names_are_unique_and_come_back),
 		cmocka_unit_test(what_is_out_of_range_is_refused),
