@@ -322,6 +322,10 @@ int journal_plan(struct journal *j, const char *plan, const struct planned *step
 int journal_close_run(struct journal *j, int64_t run, enum run_outcome outcome,
 		      const char *error, int64_t now_ms, struct err *err);
 
+/* Forget a run and its steps, of which nothing is left. Never the newest run, nor one
+ * with the newest step: their numbers would be given away again. */
+int journal_drop_run(struct journal *j, int64_t run, struct err *err);
+
 /* Before the first system call (J1). @durable: see J3. @epoch is kept in the row. */
 int journal_intend(struct journal *j, int64_t step, const char *epoch, bool durable,
 		   int64_t now_ms, struct err *err);

@@ -127,6 +127,24 @@ int journal_close_run(struct journal *j, int64_t run, enum run_outcome outcome,
 	return journal_must(j, s, "close a run", err);
 }
 
+int journal_drop_run(struct journal *j, int64_t run, struct err *err)
+{
+	static const enum sql_id which[] = { SQL_STEPS_DROP, SQL_RUN_DROP };
+	bool began;
+	int r = journal_join(j, &began, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(which); i++) {
+		auto_stmt sqlite3_stmt *s = sql_get(&j->sql, which[i]);
+
+		sqlite3_bind_int64(s, 1, run);
+		sqlite3_bind_int64(s, 2, j->lease);
+		r = journal_write(j, s, "drop a run", err);
+	}
+	return journal_leave(j, began, r < 0 ? r : 0, err);
+}
+
 /* Why a step's row did not change, though the lease is ours. */
 static int refuse(struct journal *j, int64_t step, enum row_state to, struct err *err)
 {

@@ -49,6 +49,8 @@ const char *const sql_text[SQL_N] = {
 
 	[SQL_STEP_ADD] = "INSERT INTO step(run,kind,want)"
 			 " SELECT ?1,?2,?3 FROM task WHERE lease=?4",
+	[SQL_STEPS_DROP] = "DELETE FROM step WHERE run=?1 AND" OURS(2),
+	[SQL_RUN_DROP] = "DELETE FROM run WHERE seq=?1 AND" OURS(2),
 	[SQL_STEP_GET] = "SELECT " STEP_COLUMNS " FROM step WHERE seq=?1",
 	[SQL_STEP_NEXT] = "SELECT " STEP_COLUMNS
 			  " FROM step WHERE seq>?1 AND ?2 IN(0,run) ORDER BY seq LIMIT 1",

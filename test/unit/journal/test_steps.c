@@ -278,6 +278,34 @@ static void a_durable_intent_is_committed_alone_and_in_a_transaction(void **stat
 	assert_int_equal(test_state(w->j, seq + 1), ROW_INTENT);
 }
 
+static int count_step(void *arg, const struct step_row *row, struct err *err)
+{
+	(void)row;
+	(void)err;
+	*(int *)arg += 1;
+	return 0;
+}
+
+static void a_dropped_run_is_gone_with_its_steps_and_no_number_comes_back(void **state)
+{
+	struct world *w = *state;
+	struct planned two[] = { { "a", "{}" }, { "b", "{}" } };
+	int64_t first = 0, second = 0, third = 0, left = test_plan(w->j, 1);
+	int n = 0;
+
+	assert_int_equal(journal_plan(w->j, "p", two, 2, 1, &first, &w->err), 0);
+	assert_int_equal(journal_plan(w->j, "p", two, 2, 1, &second, &w->err), 0);
+	assert_int_equal(journal_drop_run(w->j, first, &w->err), 0);
+	assert_int_equal(journal_each_step(w->j, first, OLDEST_FIRST, count_step, &n, &w->err), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(journal_each_step(w->j, 0, OLDEST_FIRST, count_step, &n, &w->err), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(test_state(w->j, left), ROW_PLANNED);
+	assert_int_equal(journal_drop_run(w->j, first, &w->err), 0);
+	assert_int_equal(journal_plan(w->j, "p", two, 1, 1, &third, &w->err), 0);
+	assert_true(third > second);
+}
+
 static void names_of_states_are_what_is_on_disk(void **state)
 {
 	(void)state;
@@ -302,6 +330,7 @@ int main(void)
 		T(a_plan_is_all_or_nothing),
 		T(what_is_rolled_back_never_was),
 		T(a_durable_intent_is_committed_alone_and_in_a_transaction),
+		T(a_dropped_run_is_gone_with_its_steps_and_no_number_comes_back),
 		cmocka_unit_test(names_of_states_are_what_is_on_disk),
 	};
 
