@@ -104,14 +104,21 @@ static int skip_step(void *arg, const struct step_row *row, struct err *err)
 	return journal_settle(run->j, row->seq, ROW_SKIPPED, NULL, run_wall_ms(run), err);
 }
 
-/* A failed start or kill: its rows are closed, nothing is taken back. */
+/* A failed start, pause or kill: its rows are closed, nothing is taken back. */
 static int fail_here(struct run *run, struct err *err)
 {
 	return journal_each_step(run->j, run->seq, OLDEST_FIRST, skip_step, run, err);
 }
 
+/* What undoes a failed run; PLAN_NONE: nothing does. */
+static enum plan undo_of(const struct run *run, const struct arrow *arrow)
+{
+	return run->plan == PLAN_EXEC ? PLAN_EXEC_UNDO : arrow ? arrow->run : PLAN_NONE;
+}
+
 static int write_failure(struct run *run, const struct arrow *arrow, struct err *err)
 {
+	enum plan undo = undo_of(run, arrow);
 	const struct cursor *at = &run->at;
 	const char *why = run->why.text;
 	int r = 0;
@@ -125,10 +132,10 @@ static int write_failure(struct run *run, const struct arrow *arrow, struct err 
 	if (r == 0 && arrow)
 		r = journal_move(run->j, life_state_name(run->life), life_state_name(arrow->to),
 				 life_event_name(EV_FAIL), err);
-	if (r == 0 && (!arrow || arrow->run == PLAN_NONE))
+	if (r == 0 && undo == PLAN_NONE)
 		r = fail_here(run, err);
 	else if (r == 0)
-		r = run_plan_undo(run, arrow->run, err);
+		r = run_plan_undo(run, undo, err);
 	return r;
 }
 
@@ -147,13 +154,13 @@ static int commit_failure(struct run *run, const struct arrow *arrow, struct err
 }
 
 /* It can't be written that we undo now; the host is cleaned all the same. */
-static void undo_mutely(struct run *run, const struct arrow *arrow, const struct err *write)
+static void undo_mutely(struct run *run, enum plan undo, const struct err *write)
 {
 	run->mute = true;
 	run->mute_err = *write;
 	run->below = INT64_MAX;
 	run->seq = 0;
-	run->plan = arrow->run;
+	run->plan = undo;
 	run->opened_ms = run_wall_ms(run);
 }
 
@@ -164,11 +171,13 @@ static enum run_state failed(struct run *run, struct wait *next)
 	int64_t seq = run->seq;
 	struct err write = ERR_INIT;
 	enum run_state s;
+	enum plan undo;
 	int r;
 
-	if (plan != PLAN_KILL)
+	if (!plan_beside(plan))
 		arrow = life_arrow(run->life, EV_FAIL);
-	run->failed = arrow && arrow->run != PLAN_NONE;
+	undo = undo_of(run, arrow);
+	run->failed = undo != PLAN_NONE;
 	r = commit_failure(run, arrow, &write);
 	if (r < 0) {
 		run->plan = plan;
@@ -177,7 +186,7 @@ static enum run_state failed(struct run *run, struct wait *next)
 		if (s != RUN_NONE_)
 			return s;
 		if (run->failed)
-			undo_mutely(run, arrow, &write);
+			undo_mutely(run, undo, &write);
 	}
 	crash_point("failed");
 	run->pending = ROW_NONE_;
@@ -218,7 +227,7 @@ static enum run_state done(struct run *run, struct wait *next)
 	struct err err = ERR_INIT;
 	enum run_state s;
 
-	if (run->plan != PLAN_KILL)
+	if (!plan_beside(run->plan))
 		to = life_arrow(run->life, EV_DONE)->to;
 	if (commit_done(run, to, &err) < 0) {
 		s = run_unwritten(run, next, &err);

@@ -146,14 +146,38 @@ int cursor_next_apply(struct run *run, struct err *err)
 bool plan_undoes(enum plan plan, enum plan of)
 {
 	bool serve = of == PLAN_SERVE;
-	bool task = of == PLAN_CREATE || of == PLAN_START || of == PLAN_KILL;
+	bool task = plan_applies(of) && !serve;
 
 	return (plan == PLAN_UNDO && task) || (plan == PLAN_FINISH && serve) ||
-	       (plan == PLAN_TAKEDOWN && (task || serve));
+	       (plan == PLAN_TAKEDOWN && (task || serve)) ||
+	       (plan == PLAN_EXEC_UNDO && of == PLAN_EXEC);
+}
+
+bool run_has_exec(const struct run *run, const struct step_row *row)
+{
+	auto_json json_object *want = json_tokener_parse(row->want);
+	const char *id = json_text(want, "exec_id", NULL);
+
+	return id && run->exec && strcmp(id, run->exec) == 0;
+}
+
+static int seek_exec(void *arg, const struct step_row *row, struct err *err)
+{
+	(void)err;
+	return run_has_exec(arg, row);
+}
+
+int run_undoes(struct run *run, const struct run_row *row, struct err *err)
+{
+	if (!plan_undoes(run->plan, plan_of(row->plan)))
+		return 0;
+	if (run->plan != PLAN_EXEC_UNDO)
+		return 1;
+	return journal_each_step(run->j, row->seq, OLDEST_FIRST, seek_exec, run, err);
 }
 
 /* The runs of the scope, newest first, one after another: a run is undone as a whole
- * before an older one. Kill runs lie beside others and hold nothing. */
+ * before an older one. */
 static int seek_undo(void *arg, const struct step_row *row, struct err *err)
 {
 	struct run *run = arg;
@@ -183,10 +207,9 @@ static int seek_undo(void *arg, const struct step_row *row, struct err *err)
 static int seek_run(void *arg, const struct run_row *row, struct err *err)
 {
 	struct run *run = arg;
+	int r = run_undoes(run, row, err);
 
-	if (!plan_undoes(run->plan, plan_of(row->plan)))
-		return 0;
-	return journal_each_step(run->j, row->seq, NEWEST_FIRST, seek_undo, run, err);
+	return r <= 0 ? r : journal_each_step(run->j, row->seq, NEWEST_FIRST, seek_undo, run, err);
 }
 
 int cursor_next_undo(struct run *run, struct err *err)

@@ -11,14 +11,18 @@
  * shim's loop (supervisor/service/loop.h), drive() here (poll), or the simulator.
  *
  * What a run does:
- *   - applying (serve, create, start, kill): probe, intend, apply, settle, step by
- *     step. A failed create or serve turns into undo by itself (the arrow of FAIL).
- *   - undoing (undo, finish, takedown): first the fence: every recorded child that
+ *   - applying (serve, create, start, ...): probe, intend, apply, settle, step by step.
+ *     A failed create or serve turns into undo by itself (the arrow of FAIL), a failed
+ *     exec into the undo of that exec alone.
+ *   - undoing (undo, exec_undo, finish, takedown): first the fence: every recorded child that
  *     may still make things is killed and waited for; when somebody else's rows are
  *     undone (env.recovering), also what it left: processes whose session, working
  *     folder or root is this task's, then the predicted cgroups. Then the scope's
  *     rows, newest first. An undo that fails is recorded (stuck) and the others go
  *     on; then the run ends STUCK.
+ *
+ * Several runs that lie beside others (plan_beside()) may be open at once. What undoes
+ * them (undo, takedown) must not be begun while this process still drives one.
  *
  * All writes of a task's state are made here, from life.h's table.
  */
@@ -44,7 +48,8 @@ enum run_state {
 	RUN_WAITING, /* see *next                                                */
 	RUN_DONE,    /* the plan was carried out                                 */
 	RUN_UNDONE,  /* it failed and all of it was taken back; run_error() why   */
-	RUN_FAILED,  /* start, kill: it failed, the task stays; run_error() why   */
+	RUN_FAILED,  /* start, pause, kill, ...: it failed, the task stays; run_error()
+	                why                                                       */
 	RUN_STUCK,   /* something could not be taken back; run_error() what. The code is
 	                that of the first failure                              */
 };
@@ -57,6 +62,7 @@ struct run_options {
 	bool recovering; /* see step_env             */
 	bool forgotten;  /* see step_env             */
 	bool shared;     /* see step_env             */
+	int *ret_console_fd; /* see step_env       */
 	/* The serve plan's; see step_env */
 	int *ret_listen_fd;
 	int (*serve)(void *);
@@ -66,6 +72,9 @@ struct run_options {
 	bool all;
 	/* EV_CREATE: committed as the task row's request (plan.h) with the plan. */
 	const char *request;
+	/* EV_EXEC, EV_EXEC_DELETE, EV_UPDATE, EV_CHECKPOINT: JSON, see plan.h */
+	const char *args;
+	const char *input; /* EV_EXEC: see step_env */
 };
 #define RUN_OPTIONS_INIT { .stdio = { -1, -1, -1 } }
 

@@ -182,6 +182,23 @@ static int end_child(struct fence *f, const struct child_row *row, struct err *e
 	return r == -ESTALE ? r : 0;
 }
 
+/* The undo of one exec may end the children of its own steps alone. */
+static int spared(struct fence *f, const struct child_row *row, struct err *err)
+{
+	struct step_row step;
+	bool ours;
+	int r;
+
+	if (f->run->plan != PLAN_EXEC_UNDO)
+		return 0;
+	r = row->step ? journal_step(f->run->j, row->step, &step, err) : -ENOENT;
+	if (r < 0)
+		return r == -ENOENT ? 1 : r;
+	ours = run_has_exec(f->run, &step);
+	step_row_clear(&step);
+	return !ours;
+}
+
 static int kill_child(void *arg, const struct child_row *row, struct err *err)
 {
 	struct fence *f = arg;
@@ -190,6 +207,9 @@ static int kill_child(void *arg, const struct child_row *row, struct err *err)
 
 	if (row->ended || same(&row->ident, &f->self))
 		return 0;
+	r = spared(f, row, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	/* A server that stays, for other tasks or because nobody proved it dead. */
 	if (same(&row->ident, &task->shim) && f->run->env.shared)
 		return 0;
@@ -358,12 +378,13 @@ static int look(struct fence *f, struct err *err)
 {
 	const struct run *run = f->run;
 	bool now = epoch_same_pids(run->task.epoch, f->n->epoch(f->n));
+	bool strays = (run->env.recovering || run->failed) && run->plan != PLAN_EXEC_UNDO;
 	int r = kill_server(f, err);
 
 	if (r == 0 && f->alive == 0)
 		r = journal_each_child(run->j, true, kill_child, f, err);
 	/* A runtime that failed may have left its own children to us. */
-	if (r == 0 && f->alive == 0 && (run->env.recovering || run->failed) && now)
+	if (r == 0 && f->alive == 0 && strays && now)
 		r = kill_strays(f, err);
 	return r;
 }

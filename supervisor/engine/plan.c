@@ -2,6 +2,7 @@
 #include "supervisor/engine/plan.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/oci/runtime.h"
 #include "supervisor/step/step.h"
 
 #include <string.h>
@@ -219,14 +220,27 @@ static json_object *choice_want(json_object *request)
 	return want;
 }
 
+/* What the runtime can't do, and would say less well. */
+static int lacks(const struct task_row *task, const char *command, struct err *err)
+{
+	if (runtime_kind_of(task->runtime) != RUNTIME_URUNC)
+		return 0;
+	return err_say(err, ENOTSUP, "runtime %s has no command %s", task->runtime, command);
+}
+
+static bool restored(json_object *request)
+{
+	return json_text(request, "checkpoint", "")[0];
+}
+
 static int plan_create(struct plan_list *list, const struct task_row *task,
 		       json_object *request, struct err *err)
 {
 	json_object *bundle = NULL;
 	int rc;
 
-	if (json_text(request, "checkpoint", "")[0])
-		return err_say(err, ENOTSUP, "restoring a checkpoint is not supported");
+	if (restored(request) && lacks(task, "restore", err) < 0)
+		return -ENOTSUP;
 	bundle = json_object_new_object();
 	if (bundle)
 		json_put_text(bundle, "path", task->bundle);
@@ -237,12 +251,49 @@ static int plan_create(struct plan_list *list, const struct task_row *task,
 		rc = add(list, "cgroup", cgroup_want(task, request), err);
 	if (rc == 0)
 		rc = add(list, "state", call(task, request), err);
-	if (rc == 0)
-		rc = add(list, "init", init_want(task, request), err);
+	if (rc < 0 || restored(request)) /* its init comes with the start */
+		return rc;
+	rc = add(list, "init", init_want(task, request), err);
 	return rc < 0 ? rc : add(list, "rootfs-choice", choice_want(request), err);
 }
 
 /* ---- start, kill --------------------------------------------------------------- */
+
+static int put_bundle_path(json_object *want, const char *member, const struct task_row *task,
+			   const char *name, struct err *err)
+{
+	auto_free char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", task->bundle, name) < 0)
+		return err_set(err, ENOMEM, "plan");
+	json_put_text(want, member, path);
+	return 0;
+}
+
+static int plan_start(struct plan_list *list, const struct task_row *task,
+		      json_object *request, struct err *err)
+{
+	json_object *options = member(request, "options");
+	json_object *want;
+	int rc = 0;
+
+	if (!restored(request))
+		return add(list, "start", call(task, request), err);
+	want = init_want(task, request);
+	if (want) {
+		copy(want, request, "checkpoint", "checkpoint");
+		copy(want, request, "parent_checkpoint", "parent_checkpoint");
+		if (json_text(options, "criu_work_path", "")[0])
+			copy(want, options, "criu_work_path", "work");
+		else
+			rc = put_bundle_path(want, "work", task, "work", err);
+	}
+	if (rc < 0) {
+		json_object_put(want);
+		return rc;
+	}
+	return add(list, "init", want, err);
+}
 
 static int plan_kill(struct plan_list *list, const struct task_row *task, json_object *request,
 		     json_object *args, struct err *err)
@@ -261,6 +312,62 @@ static int plan_kill(struct plan_list *list, const struct task_row *task, json_o
 	return add(list, "signal", want, err);
 }
 
+/* ---- pause, resume, update, checkpoint, exec ------------------------------------------------------------ */
+
+static int plan_exec(struct plan_list *list, const struct task_row *task, json_object *request,
+		     json_object *args, struct err *err)
+{
+	json_object *want = call(task, request);
+
+	if (want) {
+		copy(want, args, "exec_id", "exec_id");
+		copy(want, args, "console", "console");
+	}
+	return add(list, "exec", want, err);
+}
+
+static int plan_checkpoint(struct plan_list *list, const struct task_row *task,
+			   json_object *request, json_object *args, struct err *err)
+{
+	static const char *const members[] = {
+		"path", "work", "parent", "exit", "open_tcp", "external_unix_sockets", "terminal",
+		"file_locks", "empty_namespaces",
+	};
+	json_object *want;
+	int rc = 0;
+
+	if (json_text(args, "path", "")[0] != '/')
+		return err_say(err, EINVAL, "image path \"%s\" is no absolute path",
+			       json_text(args, "path", ""));
+	want = call(task, request);
+	for (size_t i = 0; want && i < ARRAY_SIZE(members); i++)
+		copy(want, args, members[i], members[i]);
+	if (want && !json_text(args, "work", "")[0]) {
+		json_put(want, "own_work", json_object_new_boolean(true));
+		rc = put_bundle_path(want, "work", task, "work/criu-work", err);
+	}
+	if (rc < 0) {
+		json_object_put(want);
+		return rc;
+	}
+	return add(list, "checkpoint", want, err);
+}
+
+/* What not every runtime can do. */
+static int plan_more(struct plan_list *list, enum plan plan, const struct task_row *task,
+		     json_object *request, json_object *args, struct err *err)
+{
+	int rc = lacks(task, plan_name(plan), err);
+
+	if (rc < 0)
+		return rc;
+	if (plan == PLAN_EXEC)
+		return plan_exec(list, task, request, args, err);
+	if (plan == PLAN_CHECKPOINT)
+		return plan_checkpoint(list, task, request, args, err);
+	return add(list, plan_name(plan), call(task, request), err);
+}
+
 static int make(struct plan_list *list, enum plan plan, const struct task_row *task,
 		json_object *request, json_object *args, struct err *err)
 {
@@ -274,9 +381,12 @@ static int make(struct plan_list *list, enum plan plan, const struct task_row *t
 	if (plan == PLAN_CREATE)
 		return plan_create(list, task, request, err);
 	if (plan == PLAN_START)
-		return add(list, "start", call(task, request), err);
+		return plan_start(list, task, request, err);
 	if (plan == PLAN_KILL)
 		return plan_kill(list, task, request, args, err);
+	if (plan == PLAN_PAUSE || plan == PLAN_RESUME || plan == PLAN_UPDATE ||
+	    plan == PLAN_CHECKPOINT || plan == PLAN_EXEC)
+		return plan_more(list, plan, task, request, args, err);
 	return err_say(err, EINVAL, "plan %s applies no steps",
 		       plan_name(plan) ? plan_name(plan) : "?");
 }

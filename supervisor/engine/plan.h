@@ -11,14 +11,16 @@
  *
  *   serve    socket, address, server
  *   create   bundle, mount (one for each rootfs mount), cgroup, state, init, rootfs-choice
- *   start    start
+ *   start    start; init, if a checkpoint is restored
  *   kill     signal
+ *   pause, resume, update, checkpoint, exec	one step of that name
  *
  * The request is what Create asked, as JSON (all members optional):
  *
  *   { "stdin","stdout","stderr": text, "terminal": bool,
  *     "console": text,                 path of the console socket, if terminal
- *     "checkpoint": text,              refused: nothing is restored here
+ *     "checkpoint", "parent_checkpoint": text,  images; create plans no init and no
+ *                                      choice then, start restores it
  *     "path": text,                    PATH, where a monitor is looked for
  *     "rootfs": [ { "type","source","target","options": [text] } ],
  *     "options": { "binary_name","root": text, "no_pivot_root","no_new_keyring",
@@ -47,7 +49,8 @@ void plan_clear(struct plan_list *list);
 /**
  * plan_make() - the steps of an applying plan
  * @args:	KILL: { "signal": n, "all", "paused": bool }; SERVE: { "socket", "address", ... };
- *		else NULL
+ *		EXEC: { "exec_id", "console": path }; CHECKPOINT: as its step's want, with
+ *		"path" at least; else NULL
  *
  * Return: 0; -EINVAL a request that no plan can be made of, with what is wrong and
  * where; -ENOTSUP it asks for something that is refused by name; -E2BIG.

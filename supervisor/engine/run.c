@@ -26,8 +26,8 @@ int run_again(const struct run *run, int ms, struct wait *next)
 
 bool plan_applies(enum plan plan)
 {
-	return plan == PLAN_SERVE || plan == PLAN_CREATE || plan == PLAN_START ||
-	       plan == PLAN_KILL;
+	return plan != PLAN_NONE && plan != PLAN_UNDO && plan != PLAN_EXEC_UNDO &&
+	       plan != PLAN_FINISH && plan != PLAN_TAKEDOWN;
 }
 
 /* ---- making and forgetting the cursor ------------------------------------------------ */
@@ -48,7 +48,15 @@ int run_load_task(struct run *run, struct err *err)
 	return 0;
 }
 
-static int run_new(struct run **ret, struct engine *e, struct journal *j,
+static int keep_input(struct run *run, const struct run_options *o, struct err *err)
+{
+	if (!o->input)
+		return 0;
+	run->env.input = run->input = strdup(o->input);
+	return run->input ? 0 : err_set(err, ENOMEM, "task %s: a run", journal_key(run->j)->id);
+}
+
+int run_new(struct run **ret, struct engine *e, struct journal *j,
 		   const struct run_options *options, struct err *err)
 {
 	static const struct run_options none = RUN_OPTIONS_INIT;
@@ -64,11 +72,14 @@ static int run_new(struct run **ret, struct engine *e, struct journal *j,
 	run->env = (struct step_env){
 		.node = e->node, .journal = j, .config = e->config,
 		.recovering = o->recovering, .forgotten = o->forgotten, .shared = o->shared,
+		.ret_console_fd = o->ret_console_fd,
 		.ret_listen_fd = o->ret_listen_fd, .serve = o->serve,
 		.serve_arg = o->serve_arg,
 	};
 	memcpy(run->env.stdio, o->stdio, sizeof(o->stdio));
-	r = run_load_task(run, err);
+	r = keep_input(run, o, err);
+	if (r == 0)
+		r = run_load_task(run, err);
 	if (r < 0) {
 		run_close(run);
 		return r;
@@ -83,6 +94,8 @@ struct run *run_close(struct run *run)
 		return NULL;
 	cursor_clear(run);
 	task_row_clear(&run->task);
+	free(run->exec);
+	free(run->input);
 	free(run);
 	return NULL;
 }
@@ -105,13 +118,31 @@ static int seek_run(void *arg, const struct run_row *row, struct err *err)
 	return s->row->plan ? 1 : err_set(err, ENOMEM, "run %lld", (long long)row->seq);
 }
 
+int run_set_exec(struct run *run, json_object *of, const char *name, struct err *err)
+{
+	const char *id = json_text(of, name, "");
+
+	free(run->exec);
+	run->exec = *id ? strdup(id) : NULL;
+	return *id && !run->exec ? err_set(err, ENOMEM, "exec %s", id) : 0;
+}
+
+/* Whose process an exec run is about. */
+static int seek_exec(void *arg, const struct step_row *row, struct err *err)
+{
+	auto_json json_object *want = json_tokener_parse(row->want);
+	int r = run_set_exec(arg, want, "exec_id", err);
+
+	return r < 0 ? r : 1;
+}
+
 /* Why the undoing run was opened, from its fence row's want. */
 static int seek_fence(void *arg, const struct step_row *row, struct err *err)
 {
 	struct run *run = arg;
 	json_object *want, *because;
+	int r;
 
-	(void)err;
 	if (strcmp(row->kind, FENCE_KIND) != 0)
 		return 0;
 	run->fenced = row->state == ROW_DONE;
@@ -121,8 +152,9 @@ static int seek_fence(void *arg, const struct step_row *row, struct err *err)
 		err_say(&run->why, (int)json_int(because, "code", EIO), "%s",
 			json_text(because, "text", ""));
 	}
+	r = run_set_exec(run, want, "exec", err);
 	json_object_put(want);
-	return 1;
+	return r < 0 ? r : 1;
 }
 
 /* Everything of the cursor from rows. 1, or 0: no such run. */
@@ -141,9 +173,10 @@ static int run_load(struct run *run, int64_t seq, struct err *err)
 		r = err_say(err, EPROTO, "run %lld: this version knows no plan called %s",
 			    (long long)row.seq, row.plan);
 	run_row_clear(&row);
-	if (r < 0 || plan_applies(run->plan))
+	if (r < 0 || (plan_applies(run->plan) && run->plan != PLAN_EXEC))
 		return r;
-	r = journal_each_step(run->j, run->seq, OLDEST_FIRST, seek_fence, run, err);
+	r = journal_each_step(run->j, run->seq, OLDEST_FIRST,
+			      run->plan == PLAN_EXEC ? seek_exec : seek_fence, run, err);
 	return r < 0 ? r : 1;
 }
 
@@ -182,182 +215,6 @@ static int forget(struct run *run, struct err *err)
 	return r < 0 ? r : 0;
 }
 #endif
-
-/* ---- opening --------------------------------------------------------------------------- */
-
-/* STUCK rows of the scope are tried again: as ones whose undo is under way. */
-static int unstick_step(void *arg, const struct step_row *row, struct err *err)
-{
-	struct run *run = arg;
-
-	if (row->state != ROW_STUCK)
-		return 0;
-	return journal_settle(run->j, row->seq, ROW_UNDOING, row->error, run_wall_ms(run), err);
-}
-
-static int unstick(void *arg, const struct run_row *row, struct err *err)
-{
-	struct run *run = arg;
-
-	if (!plan_undoes(run->plan, plan_of(row->plan)))
-		return 0;
-	return journal_each_step(run->j, row->seq, OLDEST_FIRST, unstick_step, run, err);
-}
-
-int run_plan_undo(struct run *run, enum plan plan, struct err *err)
-{
-	json_object *want = json_object_new_object();
-	struct planned fence = { .kind = FENCE_KIND };
-	int r;
-
-	if (run->failed) {
-		json_object *because = json_object_new_object();
-
-		json_put_int(because, "code", run->why.code);
-		json_put_text(because, "text", run->why.text);
-		json_object_object_add(want, "because", because);
-	}
-	fence.want = json_object_to_json_string_ext(want, JSON_C_TO_STRING_PLAIN);
-	run->plan = plan;
-	run->opened_ms = run_wall_ms(run);
-	run->fenced = false;
-	r = journal_plan(run->j, plan_name(plan), &fence, 1, run->opened_ms, &run->seq, err);
-	json_object_put(want);
-	return r < 0 ? r : journal_each_run(run->j, OLDEST_FIRST, unstick, run, err);
-}
-
-static int plan_rows(struct run *run, const struct plan_list *list, struct err *err)
-{
-	if (!plan_applies(run->plan))
-		return run_plan_undo(run, run->plan, err);
-	run->opened_ms = run_wall_ms(run);
-	return journal_plan(run->j, plan_name(run->plan), list->at, list->n, run->opened_ms,
-			    &run->seq, err);
-}
-
-/* The move and the rows, as one commit. @ev EV_NONE_: no move. */
-static int commit_plan(struct run *run, enum life_event ev, enum life_state to,
-		       const char *request, const struct plan_list *list, struct err *err)
-{
-	int r = journal_begin(run->j, err);
-
-	if (r < 0)
-		return r;
-	if (request)
-		r = journal_set_text(run->j, TASK_REQUEST, request, err);
-	if (r == 0 && ev != EV_NONE_)
-		r = journal_move(run->j, life_state_name(run->life), life_state_name(to),
-				 life_event_name(ev), err);
-	if (r == 0)
-		r = plan_rows(run, list, err);
-	if (r == 0)
-		return journal_commit(run->j, err);
-	journal_rollback(run->j);
-	return r;
-}
-
-static int parse_request(json_object **ret, const char *text, const char *what,
-			 struct err *err)
-{
-	*ret = text && *text ? json_tokener_parse(text) : json_object_new_object();
-	if (!json_object_is_type(*ret, json_type_object))
-		return err_say(err, EINVAL, "the %s is not a JSON object", what);
-	return 0;
-}
-
-/* @args is consumed. */
-static int open_plan(struct run *run, enum life_event ev, enum life_state to,
-		     const char *request, json_object *args, struct err *err)
-{
-	auto_json json_object *asked = NULL;
-	auto_json json_object *given = args;
-	struct plan_list *list = NULL;
-	plan_fn *make = run->engine->make ? run->engine->make : plan_make;
-	int r;
-
-	if (plan_applies(run->plan)) {
-		list = calloc(1, sizeof(*list));
-		if (!list)
-			return err_set(err, ENOMEM, "a plan");
-		r = parse_request(&asked, request ? request : run->task.request, "request", err);
-		if (r == 0)
-			r = make(list, run->plan, &run->task, asked, given, err);
-		if (r < 0) {
-			free(list);
-			return r;
-		}
-	}
-	r = commit_plan(run, ev, to, request, list, err);
-	if (list)
-		plan_clear(list);
-	free(list);
-	return r < 0 ? r : run_load_task(run, err);
-}
-
-static json_object *kill_args(const struct run_options *o)
-{
-	json_object *args = json_object_new_object();
-
-	json_put_int(args, "signal", o->signal);
-	json_object_object_add(args, "all", json_object_new_boolean(o->all));
-	return args;
-}
-
-int run_open(struct run **ret, struct engine *e, struct journal *j, enum life_event ev,
-	     const struct run_options *options, struct err *err)
-{
-	const struct arrow *arrow;
-	struct run *run = NULL;
-	int r = run_new(&run, e, j, options, err);
-
-	if (r < 0)
-		return r;
-	arrow = life_arrow(run->life, ev);
-	run->plan = arrow->run;
-	if (arrow->to == LIFE_NONE_)
-		r = err_say(err, arrow->code, "%s", arrow->why);
-	else if (arrow->run == PLAN_NONE)
-		r = err_say(err, EINVAL, "the event %s has no plan to run",
-			    life_event_name(ev));
-	else
-		r = open_plan(run, arrow->run == PLAN_KILL ? EV_NONE_ : ev, arrow->to,
-			      ev == EV_CREATE && options ? options->request : NULL,
-			      ev == EV_KILL && options ? kill_args(options) : NULL, err);
-	if (r < 0) {
-		run_close(run);
-		return r;
-	}
-	*ret = run;
-	return 0;
-}
-
-int run_serve(struct run **ret, struct engine *e, struct journal *j, const char *args,
-	      const struct run_options *options, struct err *err)
-{
-	json_object *given = NULL;
-	struct run *run = NULL;
-	int r = run_new(&run, e, j, options, err);
-
-	if (r < 0)
-		return r;
-	run->plan = PLAN_SERVE;
-	if (run->life != LIFE_NEW)
-		r = err_say(err, EEXIST, "task %s: a shim serves a new task only, and it is %s",
-			    run->task.key.id, run->task.state);
-	else
-		r = parse_request(&given, args, "serve plan's arguments", err);
-	if (r == 0) {
-		r = open_plan(run, EV_NONE_, LIFE_NEW, NULL, given, err);
-		given = NULL;
-	}
-	json_object_put(given);
-	if (r < 0) {
-		run_close(run);
-		return r;
-	}
-	*ret = run;
-	return 0;
-}
 
 /* ---- waking ------------------------------------------------------------------------------ */
 

@@ -39,6 +39,8 @@ struct run {
 	enum life_state life;
 	int64_t opened_ms; /* wall clock */
 	struct cursor at;
+	char *exec;        /* EXEC, EXEC_UNDO: the id of its process; else NULL */
+	char *input;       /* see step_env                        */
 	bool fenced;       /* the fence of this run is done       */
 	bool failed;       /* undoing because an apply failed     */
 	struct err why;    /* what went wrong first               */
@@ -68,6 +70,11 @@ int cursor_next_apply(struct run *run, struct err *err);
 int cursor_next_undo(struct run *run, struct err *err);
 /* Does @plan undo rows of runs of plan @of? Pure. */
 bool plan_undoes(enum plan plan, enum plan of);
+/* Does this undoing run undo the rows of @row: is it in the plan's scope, and its
+ * process the one that an EXEC_UNDO is about? 1, 0, < 0. */
+int run_undoes(struct run *run, const struct run_row *row, struct err *err);
+/* Is the step one of the exec that the run is about? Pure. */
+bool run_has_exec(const struct run *run, const struct step_row *row);
 
 /* The newest living child of the step at the cursor: 1 and *ret (caller clears), 0. */
 int cursor_child(struct run *run, struct child_row *ret, struct err *err);
@@ -85,17 +92,26 @@ int cursor_call(struct run *run, step_fn *fn, const struct wake *wake, struct wa
 /* 0: nothing of the task can make things any more; STEP_WAIT; < 0: it can't be done. */
 int fence_turn(struct run *run, struct wait *next, struct err *err);
 
+/* ---- open.c --------------------------------------------------------------------- */
+
+/* The rows of a new undoing run: closes nothing, moves nothing; within a transaction. */
+int run_plan_undo(struct run *run, enum plan plan, struct err *err);
+
 /* ---- run.c ---------------------------------------------------------------------- */
 
-/* Applying, not undoing. Pure. */
+/* A cursor on no run yet. */
+int run_new(struct run **ret, struct engine *e, struct journal *j,
+	    const struct run_options *options, struct err *err);
+/* .exec, from member @name of @of; "" or absent: NULL. -ENOMEM. */
+int run_set_exec(struct run *run, json_object *of, const char *name, struct err *err);
+
+/* Applying, not undoing; false for PLAN_NONE. Pure. */
 bool plan_applies(enum plan plan);
 /* Read the task's row again: steps write to it. */
 int run_load_task(struct run *run, struct err *err);
 int64_t run_wall_ms(const struct run *run);
 /* Wake again in @ms: fills *next, returns STEP_WAIT. */
 int run_again(const struct run *run, int ms, struct wait *next);
-/* The rows of a new undoing run: closes nothing, moves nothing; within a transaction. */
-int run_plan_undo(struct run *run, enum plan plan, struct err *err);
 
 /* ---- apply.c, undo.c: one turn. RUN_NONE_: go on with the other ------------------ */
 

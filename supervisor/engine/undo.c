@@ -99,23 +99,51 @@ static int sum_step(void *arg, const struct step_row *row, struct err *err)
 static int sum_run(void *arg, const struct run_row *row, struct err *err)
 {
 	struct sum *s = arg;
+	int r = run_undoes(s->run, row, err);
 
-	if (!plan_undoes(s->run->plan, plan_of(row->plan)))
-		return 0;
-	return journal_each_step(s->run->j, row->seq, NEWEST_FIRST, sum_step, s, err);
+	return r <= 0 ? r : journal_each_step(s->run->j, row->seq, NEWEST_FIRST, sum_step, s, err);
 }
 
 static int close_run(void *arg, const struct run_row *row, struct err *err)
 {
 	struct run *run = arg;
 	bool ours = row->seq == run->seq;
+	int r;
 
 	if (row->outcome != RUN_OPEN_ROW || row->seq > run->seq)
 		return 0;
+	if (run->plan == PLAN_EXEC_UNDO && !ours) {
+		r = run_undoes(run, row, err);
+		if (r <= 0)
+			return r;
+	}
 	return journal_close_run(run->j, row->seq,
 				 ours && !run->left ? RUN_DONE_ROW : RUN_FAILED_ROW,
 				 ours ? run->why.text : "it was interrupted, and taken back",
 				 run_wall_ms(run), err);
+}
+
+/*
+ * A container may be asked for a process every second, for months: what is known of one
+ * that is gone is dropped. Of what dropped it only the newest stays, whose number must
+ * not be given away again.
+ */
+static int drop_run(void *arg, const struct run_row *row, struct err *err)
+{
+	struct run *run = arg;
+	int r = row->seq < run->seq && row->outcome == RUN_DONE_ROW &&
+		plan_of(row->plan) == PLAN_EXEC_UNDO;
+
+	if (row->seq < run->seq && r == 0)
+		r = run_undoes(run, row, err);
+	return r <= 0 ? r : journal_drop_run(run->j, row->seq, err);
+}
+
+static int drop_exec(struct run *run, struct err *err)
+{
+	if (run->plan != PLAN_EXEC_UNDO || run->left)
+		return 0;
+	return journal_each_run(run->j, OLDEST_FIRST, drop_run, run, err);
 }
 
 static int commit_end(struct run *run, enum life_event ev, enum life_state to, struct err *err)
@@ -127,9 +155,11 @@ static int commit_end(struct run *run, enum life_event ev, enum life_state to, s
 	r = journal_each_run(run->j, OLDEST_FIRST, close_run, run, err);
 	if (r == 0 && run->left)
 		r = journal_set_text(run->j, TASK_ERROR, run->why.text, err);
-	if (r == 0)
+	if (r == 0 && !plan_beside(run->plan))
 		r = journal_move(run->j, life_state_name(run->life), life_state_name(to),
 				 life_event_name(ev), err);
+	if (r == 0)
+		r = drop_exec(run, err);
 	if (r == 0)
 		return journal_commit(run->j, err);
 	journal_rollback(run->j);
@@ -197,7 +227,8 @@ static enum run_state end(struct run *run, const struct err *why, struct wait *n
 		return end_mute(run);
 	}
 	crash_point("ended");
-	run->life = to;
+	if (!plan_beside(run->plan))
+		run->life = to;
 	return run->left ? RUN_STUCK : run->failed ? RUN_UNDONE : RUN_DONE;
 }
 

@@ -154,6 +154,44 @@ int oci_result(struct step *step, struct step_env *env, const struct wake *wake,
 	return say_exit(runtime, WEXITSTATUS(wake->status), prefix, output ? output : "", err);
 }
 
+/* ---- a call that leaves nothing but its words ---------------------------------- */
+
+int oci_call(struct step *step, struct step_env *env, const char *const *words, int in,
+	     struct wait *next, struct err *err)
+{
+	auto_free char *log = oci_bundle_path(step->want, "log.json");
+	auto_free char *what = NULL;
+	struct oci_args args = { .n = 0 };
+	struct spawn spawn = {
+		.job = JOB_EXEC,
+		.in = in,
+		.out = SPAWN_CAPTURE,
+		.err = SPAWN_CAPTURE,
+		.die_with_us = true,
+	};
+	int rc;
+
+	if (!log || asprintf(&what, "runtime %s", words[0]) < 0)
+		return err_set(err, ENOMEM, "runtime %s", words[0]);
+	json_put_int(step->have, "log_from", oci_log_size(env->node, log));
+	rc = step_save(step, env, err);
+	if (rc < 0)
+		return rc;
+	oci_args_begin(&args, step->want, log);
+	while (*words)
+		oci_arg(&args, *words++);
+	spawn.argv = args.at;
+	return step_spawn(step, env, &spawn, what, next, err);
+}
+
+int oci_call_result(struct step *step, struct step_env *env, const struct wake *wake,
+		    const char *prefix, struct err *err)
+{
+	auto_free char *log = oci_bundle_path(step->want, "log.json");
+
+	return oci_result(step, env, wake, prefix, log, json_int(step->have, "log_from", 0), err);
+}
+
 /* ---- its init ---------------------------------------------------------------- */
 
 pid_t oci_pid(const char *text, size_t len)
@@ -241,13 +279,14 @@ static int by_pid(struct step *step, struct node *n, pid_t pid, struct ident *re
 	return 1;
 }
 
-static int by_pid_file(struct step *step, struct node *n, struct ident *ret, struct err *err)
+int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
+		 struct ident *ret, struct err *err)
 {
-	auto_free char *path = oci_bundle_path(step->want, "init.pid");
+	struct node *n = env->node;
 	auto_free char *text = NULL;
 	size_t len = 0;
 
-	if (!path || n->read_file(n, path, PID_MAX, &text, &len, NULL) < 0)
+	if (n->read_file(n, pid_file, PID_MAX, &text, &len, NULL) < 0)
 		return 0;
 	return by_pid(step, n, oci_pid(text, len), ret, err);
 }
@@ -256,12 +295,13 @@ int oci_find_init(struct step *step, struct step_env *env, struct ident *ret, st
 {
 	struct node *n = env->node;
 	auto_free char *folder = oci_state_path(step->want);
+	auto_free char *pid_file = oci_bundle_path(step->want, "init.pid");
 	auto_json json_object *state = NULL;
 	auto_json json_object *status = NULL;
 	int64_t pid;
 	int rc;
 
-	if (!folder)
+	if (!folder || !pid_file)
 		return err_set(err, ENOMEM, "look for init");
 	state = read_json(n, folder, "state.json");
 	if (state_ident(state, "init_process_pid", "init_process_start", ret))
@@ -271,5 +311,5 @@ int oci_find_init(struct step *step, struct step_env *env, struct ident *ret, st
 		return n->alive(n, ret, err);
 	pid = json_int(state, "pid", 0);
 	rc = by_pid(step, n, pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0, ret, err);
-	return rc ? rc : by_pid_file(step, n, ret, err);
+	return rc ? rc : oci_find_pid(step, env, pid_file, ret, err);
 }

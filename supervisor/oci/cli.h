@@ -53,6 +53,22 @@ char *oci_log_error(const char *text, size_t len);
 int oci_result(struct step *step, struct step_env *env, const struct wake *wake,
 	       const char *prefix, const char *log, int64_t log_from, struct err *err);
 
+/**
+ * oci_call() - run the runtime for a step that has no other child
+ * @words:	what follows the global options, ended by NULL
+ * @in:		its standard input, or SPAWN_NULL; its output is kept
+ *
+ * Commits have.log_from first, so have must name all other effects of the step by then.
+ *
+ * Return: STEP_WAIT, or < 0 and nothing runs.
+ */
+int oci_call(struct step *step, struct step_env *env, const char *const *words, int in,
+	     struct wait *next, struct err *err);
+
+/* How it ended, as oci_result(). */
+int oci_call_result(struct step *step, struct step_env *env, const struct wake *wake,
+		    const char *prefix, struct err *err);
+
 /* A pid file's text: the pid, or 0 if it is none. A final newline is tolerated. Pure. */
 pid_t oci_pid(const char *text, size_t len);
 
@@ -68,5 +84,9 @@ bool oci_cgroup_names(const char *path, const char *id);
  * Return: 1 and *ret: that process exists now; 0: there is none.
  */
 int oci_find_init(struct step *step, struct step_env *env, struct ident *ret, struct err *err);
+
+/* The process that a pid file names, as above: 1 and *ret, 0. */
+int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
+		 struct ident *ret, struct err *err);
 
 #endif

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * init.c - the OCI runtime's create, and the process that it leaves behind.
+ * init.c - the OCI runtime's create, and the process that it leaves behind; or, for a
+ * task that was created from a checkpoint, its restore.
  *
  * want: { "runtime", "root", "id", "bundle", "systemd", "no_pivot", "no_new_keyring",
- *         "console": path of a console socket }
- * have: { "log_from": bytes of log.json before, "init": identity, "cgroups": text }
+ *         "console": path of a console socket;
+ *         "checkpoint": path, "work": path, "parent_checkpoint": path }  if restored
+ * have: { "log_from": bytes of log.json before, "console_folder": identity,
+ *         "init": identity, "cgroups": text }
  *
  *   1 remove an init.pid of an earlier try; note the size of log.json    (committed)
- *   2 run create; its child, the container's init, outlives it
+ *   2 run create, or restore; its child, the container's init, outlives it
  *   3 read init.pid, look the process up, commit its identity and cgroups
  *
  * The runtime dies: init reads end of file and goes, or is in the runtime's state, or
@@ -19,15 +22,24 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/step/console.h"
 
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#define PREFIX "OCI runtime create failed"
 #define PID_MAX 32 /* bytes of a pid file */
 
 extern const struct step_ops step_init;
+
+static bool restores(const struct step *step)
+{
+	return json_text(step->want, "checkpoint", "")[0];
+}
+
+static const char *prefix(const struct step *step)
+{
+	return restores(step) ? "OCI runtime restore failed" : "OCI runtime create failed";
+}
 
 /* ---- make it ----------------------------------------------------------------- */
 
@@ -41,22 +53,46 @@ static int remove_old_pid(struct node *node, const char *path, struct err *err)
 	return rc < 0 ? rc : 0;
 }
 
-static void create_args(struct oci_args *args, struct step *step, const char *log,
-			const char *pid_file)
+static void option(struct oci_args *args, struct step *step, const char *name,
+		   const char *member)
 {
-	bool urunc = runtime_kind_of(json_text(step->want, "runtime", "")) == RUNTIME_URUNC;
-	const char *console = json_text(step->want, "console", "");
+	const char *value = json_text(step->want, member, "");
 
-	oci_args_begin(args, step->want, log);
-	oci_arg(args, "create");
-	oci_arg(args, "--bundle");
-	oci_arg(args, json_text(step->want, "bundle", ""));
+	if (!value[0])
+		return;
+	oci_arg(args, name);
+	oci_arg(args, value);
+}
+
+static void restore_args(struct oci_args *args, struct step *step, const char *pid_file)
+{
+	enum runtime_kind kind = runtime_kind_of(json_text(step->want, "runtime", ""));
+
+	oci_arg(args, "restore");
+	option(args, step, "--image-path", "checkpoint");
+	option(args, step, "--work-path", "work");
+	option(args, step, "--parent-path", "parent_checkpoint");
+	oci_arg(args, "--detach");
 	oci_arg(args, "--pid-file");
 	oci_arg(args, pid_file);
-	if (console[0]) {
-		oci_arg(args, "--console-socket");
-		oci_arg(args, console);
-	}
+	option(args, step, "--console-socket", "console");
+	if (json_true(step->want, "no_pivot"))
+		oci_arg(args, "--no-pivot");
+	if (kind != RUNTIME_CRUN) /* which has no such word, and is no subreaper */
+		oci_arg(args, "-no-subreaper");
+	option(args, step, "--bundle", "bundle");
+	oci_arg(args, json_text(step->want, "id", ""));
+}
+
+static void create_args(struct oci_args *args, struct step *step, const char *pid_file)
+{
+	bool urunc = runtime_kind_of(json_text(step->want, "runtime", "")) == RUNTIME_URUNC;
+
+	oci_arg(args, "create");
+	option(args, step, "--bundle", "bundle");
+	oci_arg(args, "--pid-file");
+	oci_arg(args, pid_file);
+	option(args, step, "--console-socket", "console");
 	/* urunc refuses words that it does not know, also for what it hands to runc. */
 	if (json_true(step->want, "no_pivot") && !urunc)
 		oci_arg(args, "--no-pivot");
@@ -82,17 +118,28 @@ static int call_create(struct step *step, struct step_env *env, struct wait *nex
 	int rc;
 
 	if (!log || !pid_file)
-		return err_set(err, ENOMEM, PREFIX);
+		return err_set(err, ENOMEM, "no memory for its paths");
 	rc = remove_old_pid(env->node, pid_file, err);
 	if (rc < 0)
 		return rc;
 	json_put_int(step->have, "log_from", oci_log_size(env->node, log));
 	rc = step_save(step, env, err);
+	if (rc == 0)
+		rc = step_console_make(step, env, err);
 	if (rc < 0)
 		return rc;
-	create_args(&args, step, log, pid_file);
+	if (json_text(step->want, "console", "")[0]) { /* init has the terminal */
+		spawn.in = SPAWN_NULL;
+		spawn.out = spawn.err = SPAWN_CAPTURE;
+	}
+	oci_args_begin(&args, step->want, log);
+	if (restores(step))
+		restore_args(&args, step, pid_file);
+	else
+		create_args(&args, step, pid_file);
 	spawn.argv = args.at;
-	return step_spawn(step, env, &spawn, "runtime create", next, err);
+	return step_spawn(step, env, &spawn, restores(step) ? "runtime restore" : "runtime create",
+			  next, err);
 }
 
 static int begin(struct step *step, struct step_env *env, struct wait *next, struct err *err)
@@ -103,10 +150,10 @@ static int begin(struct step *step, struct step_env *env, struct wait *next, str
 	if (rc < 0)
 		return rc;
 	if (rc == 0)
-		return err_say(err, EIO, PREFIX ": exec: \"%s\": executable file not found in $PATH",
-			       runtime);
+		return err_say(err, EIO, "%s: exec: \"%s\": executable file not found in $PATH",
+			       prefix(step), runtime);
 	rc = call_create(step, env, next, err);
-	return rc < 0 ? err_wrap(err, PREFIX) : rc;
+	return rc < 0 ? err_wrap(err, "%s", prefix(step)) : rc;
 }
 
 /* Both rows in one commit: who knows the task's init can also find its step. */
@@ -152,10 +199,10 @@ static int identify(struct step *step, struct step_env *env, struct err *err)
 	int rc = read_pid(step, env, &proc, err);
 
 	if (rc < 0)
-		return err_wrap(err, PREFIX);
+		return err_wrap(err, "%s", prefix(step));
 	if (rc == 0)
-		return err_say(err, EIO, PREFIX ": %s ended well, but %s/init.pid names no process",
-			       json_text(step->want, "runtime", ""),
+		return err_say(err, EIO, "%s: %s ended well, but %s/init.pid names no process",
+			       prefix(step), json_text(step->want, "runtime", ""),
 			       json_text(step->want, "bundle", ""));
 	/* An init that has exited already says no more where it was. */
 	if (env->node->cgroups_of(env->node, &proc.ident, &cgroups, NULL) < 0) {
@@ -174,13 +221,15 @@ static int init_apply(struct step *step, struct step_env *env, const struct wake
 	if (wake->why == WAKE_BEGIN)
 		return begin(step, env, next, err);
 	if (wake->why == WAKE_RESUME)
-		return err_say(err, EINTR, PREFIX ": it was interrupted; create the task again");
+		return err_say(err, EINTR, "%s: it was interrupted; create the task again",
+			       prefix(step));
 	log = oci_bundle_path(step->want, "log.json");
-	rc = oci_result(step, env, wake, PREFIX, log, json_int(step->have, "log_from", 0), err);
+	rc = oci_result(step, env, wake, prefix(step), log, json_int(step->have, "log_from", 0), err);
 	if (rc < 0)
 		return rc;
 	crash_point("created");
-	return identify(step, env, err);
+	rc = identify(step, env, err);
+	return rc < 0 ? rc : step_console_remove(step, env, err);
 }
 
 /* ---- take it back ------------------------------------------------------------ */
@@ -311,18 +360,6 @@ static int deleted(struct step *step, struct step_env *env, const struct wake *w
 	return STEP_DONE;
 }
 
-/* Its name is made from the task's own key, under our own folder. */
-static int remove_console(struct step *step, struct step_env *env, struct err *err)
-{
-	const char *path = json_text(step->want, "console", "");
-	struct path_ident what;
-	int rc = path[0] ? env->node->path(env->node, path, &what, err) : 0;
-
-	if (rc > 0 && S_ISSOCK(what.mode))
-		rc = env->node->remove_file(env->node, path, &what, err);
-	return rc < 0 ? rc : 0;
-}
-
 static int init_undo(struct step *step, struct step_env *env, const struct wake *wake,
 		     struct wait *next, struct err *err)
 {
@@ -333,7 +370,7 @@ static int init_undo(struct step *step, struct step_env *env, const struct wake 
 		return deleted(step, env, wake);
 	if (wake->why == WAKE_DEADLINE)
 		return step_late(step, "the end of init, or the runtime's delete,", err);
-	rc = remove_console(step, env, err);
+	rc = step_console_remove(step, env, err);
 	if (rc < 0)
 		return rc;
 	rc = end_init(step, env, next, err);

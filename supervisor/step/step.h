@@ -94,9 +94,13 @@ struct step_env {
 	const struct config *config;
 	int stdio[3];    /* descriptors for the container's 0, 1, 2; -1: /dev/null. Only
 	                    in a serving shim; lent                                  */
+	const char *input; /* an exec's process spec, which is not for the journal: it
+	                    may hold secrets, and outgrow a row; NULL: none; lent     */
 	bool recovering; /* we are not the process that made these effects          */
 	bool forgotten;  /* containerd does not know the task: its bundle goes too   */
 	bool shared;     /* the shim serves other tasks too: it and its socket stay  */
+	int *ret_console_fd; /* gets a terminal's console socket, see step/console.h; the
+	                        caller's to close; NULL: nobody takes it            */
 	/* Only where a serve plan is applied (`start`); NULL elsewhere. */
 	int *ret_listen_fd;   /* gets the listening socket, the caller's to close */
 	int (*serve)(void *); /* the server's life, in the forked child; its exit code */

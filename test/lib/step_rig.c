@@ -98,7 +98,8 @@ static struct step load(struct rig *rig)
 {
 	struct err err = ERR_INIT;
 	struct step_row row;
-	struct step step = { .seq = rig->seq, .ops = rig->ops, .task = &rig->task };
+	struct step step = { .seq = rig->seq, .ops = rig->ops, .task = &rig->task,
+			     .epoch = FAKE_EPOCH };
 
 	task_row_clear(&rig->task);
 	must(journal_task(rig->j, &rig->task, &err), &err);

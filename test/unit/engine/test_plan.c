@@ -165,6 +165,70 @@ static void start_and_kill_are_one_step(void **state)
 	drop(kill);
 }
 
+#define CALL "'runtime':'/usr/bin/runc','root':'/r/default','id':'c1','bundle':'/b/c1'"
+
+static void a_checkpoint_makes_create_wait_and_start_restore(void **state)
+{
+	struct plan_list *create = make(PLAN_CREATE, "{'checkpoint':'/img'}", NULL);
+	struct plan_list *start = make(PLAN_START, "{'checkpoint':'/img'}", NULL);
+	struct plan_list *other = make(PLAN_START, "{'checkpoint':'/img','parent_checkpoint':'/old',"
+				       "'options':{'criu_work_path':'/w'}}", NULL);
+
+	(void)state;
+	assert_int_equal(create->n, 3);
+	assert_string_equal(create->at[2].kind, "state");
+	is(start, 0, "init", "{" CALL ",'checkpoint':'/img','work':'/b/c1/work'}");
+	is(other, 0, "init", "{" CALL ",'checkpoint':'/img','parent_checkpoint':'/old',"
+			     "'work':'/w'}");
+	drop(create);
+	drop(start);
+	drop(other);
+}
+
+static void pause_and_the_like_are_one_step(void **state)
+{
+	static const enum plan plans[] = { PLAN_PAUSE, PLAN_RESUME, PLAN_UPDATE };
+	struct plan_list *list;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		list = make(plans[i], "{}", NULL);
+		assert_int_equal(list->n, 1);
+		is(list, 0, plan_name(plans[i]), "{" CALL "}");
+		drop(list);
+	}
+	list = make(PLAN_EXEC, "{}", "{'exec_id':'e1','console':'/p','process':{}}");
+	is(list, 0, "exec", "{" CALL ",'exec_id':'e1','console':'/p'}");
+	drop(list);
+	list = make(PLAN_CHECKPOINT, "{}", "{'path':'/img','exit':true}");
+	is(list, 0, "checkpoint", "{" CALL ",'path':'/img','exit':true,'own_work':true,"
+				  "'work':'/b/c1/work/criu-work'}");
+	drop(list);
+	list = make(PLAN_CHECKPOINT, "{}", "{'path':'/img','work':'/w'}");
+	is(list, 0, "checkpoint", "{" CALL ",'path':'/img','work':'/w'}");
+	drop(list);
+}
+
+static void what_urunc_has_no_command_for_is_refused_by_name(void **state)
+{
+	static const enum plan plans[] = { PLAN_PAUSE, PLAN_RESUME, PLAN_UPDATE, PLAN_CHECKPOINT,
+					   PLAN_EXEC };
+	struct plan_list *list = calloc(1, sizeof(*list));
+	struct task_row urunc = task;
+	json_object *request = json("{'checkpoint':'/img'}");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	urunc.runtime = (char *)"/usr/bin/urunc";
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
+		assert_int_equal(plan_make(list, plans[i], &urunc, request, NULL, &err), -ENOTSUP);
+	assert_string_equal(err.text, "runtime /usr/bin/urunc has no command exec");
+	assert_int_equal(plan_make(list, PLAN_CREATE, &urunc, request, NULL, &err), -ENOTSUP);
+	assert_string_equal(err.text, "runtime /usr/bin/urunc has no command restore");
+	json_object_put(request);
+	drop(list);
+}
+
 static void every_kind_that_is_planned_exists(void **state)
 {
 	struct plan_list *list = make(PLAN_CREATE, "{'rootfs':[{'type':'tmpfs'}]}", NULL);
@@ -183,8 +247,8 @@ static void what_no_plan_is_made_of_is_named(void **state)
 	refuses(PLAN_KILL, "{}", "{'signal':65}", EINVAL, "there is no signal 65");
 	refuses(PLAN_KILL, "{}", NULL, EINVAL, "there is no signal -1");
 	refuses(PLAN_UNDO, "{}", NULL, EINVAL, "plan undo applies no steps");
-	refuses(PLAN_CREATE, "{'checkpoint':'/c'}", NULL, ENOTSUP,
-		"restoring a checkpoint is not supported");
+	refuses(PLAN_CHECKPOINT, "{}", "{'path':'img'}", EINVAL,
+		"image path \"img\" is no absolute path");
 	refuses(PLAN_CREATE, "{'rootfs':[{'type':''}]}", NULL, EINVAL,
 		"rootfs mount 1 has no type");
 	refuses(PLAN_CREATE, "{'rootfs':[{'type':'tmpfs'},{'type':'format/ext4'}]}", NULL, ENOTSUP,
@@ -235,6 +299,9 @@ int main(void)
 		cmocka_unit_test(mounts_stand_in_order_between_bundle_and_cgroup),
 		cmocka_unit_test(options_reach_the_steps_that_need_them),
 		cmocka_unit_test(start_and_kill_are_one_step),
+		cmocka_unit_test(a_checkpoint_makes_create_wait_and_start_restore),
+		cmocka_unit_test(pause_and_the_like_are_one_step),
+		cmocka_unit_test(what_urunc_has_no_command_for_is_refused_by_name),
 		cmocka_unit_test(every_kind_that_is_planned_exists),
 		cmocka_unit_test(what_no_plan_is_made_of_is_named),
 		cmocka_unit_test(too_many_mounts_are_refused),

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -49,15 +50,19 @@ static void create_is_called_with_the_words_that_every_runtime_knows(void **stat
 
 static void options_become_words(void **state)
 {
+	int console = -1;
 	struct rig r;
 
 	(void)state;
 	rig_runc(&r, "{" CALL("/usr/bin/runc") ",'systemd':true,'no_pivot':true,"
-		     "'no_new_keyring':true,'console':'/run/urunc/c.sock'}");
+		     "'no_new_keyring':true,'console':'/run/urunc/pty/7/pty.sock'}");
+	r.env.ret_console_fd = &console;
 	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
 	assert_string_equal(r.f.line, CREATE "--systemd-cgroup create --bundle /b/c1 --pid-file "
-				      "/b/c1/init.pid --console-socket /run/urunc/c.sock "
+				      "/b/c1/init.pid --console-socket /run/urunc/pty/7/pty.sock "
 				      "--no-pivot --no-new-keyring c1");
+	assert_true(console >= 0);
+	close(console);
 	rig_close(&r);
 }
 
@@ -352,10 +357,55 @@ static void the_console_socket_goes_with_init(void **state)
 	struct rig r;
 
 	(void)state;
-	rig_runc(&r, "{" CALL("/usr/bin/runc") ",'console':'/run/urunc/c.sock'}");
-	fake_add_socket(&r.f, "/run/urunc/c.sock", true);
+	rig_runc(&r, "{" CALL("/usr/bin/runc") ",'console':'/run/urunc/pty/7/pty.sock'}");
+	fake_add_dir(&r.f, "/run/urunc/pty/7");
+	fake_add_socket(&r.f, "/run/urunc/pty/7/pty.sock", true);
 	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
-	assert_string_equal(r.f.log, "remove_file /run/urunc/c.sock\n");
+	assert_string_equal(r.f.log, "remove_file /run/urunc/pty/7/pty.sock\n"
+				     "remove_dir /run/urunc/pty/7\n");
+	rig_close(&r);
+}
+
+static void a_terminal_that_nobody_takes_is_refused(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_runc(&r, "{" CALL("/usr/bin/runc") ",'console':'/run/urunc/pty/7/pty.sock'}");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EINVAL);
+	assert_string_equal(r.err.text, "OCI runtime create failed: nobody is there to take the "
+					"terminal");
+	rig_close(&r);
+}
+
+#define RESTORE ",'checkpoint':'/img','work':'/b/c1/work','no_pivot':true"
+
+static void a_checkpoint_is_restored_with_words_of_its_own(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_runc(&r, "{" CALL("/usr/bin/runc") RESTORE ",'parent_checkpoint':'/old'}");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_string_equal(r.f.line, CREATE "restore --image-path /img --work-path /b/c1/work "
+				      "--parent-path /old --detach --pid-file /b/c1/init.pid "
+				      "--no-pivot -no-subreaper --bundle /b/c1 c1");
+	assert_int_equal(rig_apply_child(&r, EXITED(1), ""), -EIO);
+	assert_string_equal(r.err.text, "OCI runtime restore failed: /usr/bin/runc did not "
+					"terminate successfully: exit status 1");
+	rig_close(&r);
+}
+
+static void crun_restores_without_a_word_it_does_not_know(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_runc(&r, "{" CALL("/usr/bin/crun") RESTORE "}");
+	fake_add_program(&r.f, "/usr/bin/crun");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_null(strstr(r.f.line, "subreaper"));
+	assert_non_null(strstr(r.f.line, " restore --image-path /img "));
 	rig_close(&r);
 }
 
@@ -394,6 +444,9 @@ int main(void)
 		cmocka_unit_test(urunc_is_not_asked_when_it_would_kill_another_process),
 		cmocka_unit_test(after_a_reboot_no_pid_is_believed),
 		cmocka_unit_test(the_console_socket_goes_with_init),
+		cmocka_unit_test(a_terminal_that_nobody_takes_is_refused),
+		cmocka_unit_test(a_checkpoint_is_restored_with_words_of_its_own),
+		cmocka_unit_test(crun_restores_without_a_word_it_does_not_know),
 		cmocka_unit_test(an_interrupted_create_is_not_gone_on_with),
 	};
 
