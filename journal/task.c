@@ -103,14 +103,17 @@ int journal_task(struct journal *j, struct task_row *ret, struct err *err)
 int journal_set_text(struct journal *j, enum task_text field, const char *text,
 		     struct err *err)
 {
-	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_SET_TEXT + (int)field);
+#define PARAMETER_(name, column) ":" #column,
+	static const char *const parameter[] = { TASK_TEXT_FIELDS(PARAMETER_) };
+#undef PARAMETER_
+	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_SET_TEXT);
 	int r = journal_fits(j, text, "a text of the task", err);
 
 	if (r < 0)
 		return r;
-	sql_bind_text(s, 1, text);
-	sqlite3_bind_int64(s, 2, journal_now_ms());
-	sqlite3_bind_int64(s, 3, j->lease);
+	sql_bind_text(s, sqlite3_bind_parameter_index(s, parameter[field]), text);
+	sqlite3_bind_int64(s, sqlite3_bind_parameter_index(s, ":now"), journal_now_ms());
+	sqlite3_bind_int64(s, sqlite3_bind_parameter_index(s, ":lease"), j->lease);
 	return journal_must(j, s, "change the task", err);
 }
 

@@ -50,8 +50,8 @@ enum sql_id {
 	SQL_CLOSE_OUTBOX,
 	SQL_NOTE_ADD,
 	SQL_NOTE_NEXT,
-	SQL_SET_TEXT, /* one for each enum task_text */
-	SQL_N = SQL_SET_TEXT + TASK_TEXT_N
+	SQL_SET_TEXT,
+	SQL_N
 };
 extern const char *const sql_text[SQL_N];
 

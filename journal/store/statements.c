@@ -33,22 +33,23 @@ const char *const sql_text[SQL_N] = {
 	[SQL_EXIT] = "UPDATE task SET exit_how=?1,exit_status=?2,exit_at_ns=?3,changed_ms=?4"
 		     " WHERE exit_how='' AND lease=?5",
 	[SQL_MOVE] = "UPDATE task SET state=?1,changed_ms=?2 WHERE state=?3 AND lease=?4",
-#define SET_(name, column)                                                                 \
-	[SQL_SET_TEXT + TASK_##name] = "UPDATE task SET " #column                          \
-				       "=?1,changed_ms=?2 WHERE lease=?3",
-	TASK_TEXT_FIELDS(SET_)
+	/* One for all of them, since preparing it takes longer than it does. */
+#define SET_(name, column) #column "=coalesce(:" #column "," #column "),"
+	[SQL_SET_TEXT] = "UPDATE task SET " TASK_TEXT_FIELDS(SET_)
+			 "changed_ms=:now WHERE lease=:lease",
 #undef SET_
 
-	[SQL_RUN_ADD] = "INSERT INTO run(plan,opened_ms,lease)"
-			" SELECT ?1,?2,lease FROM task WHERE lease=?3",
+	[SQL_RUN_ADD] = "INSERT INTO run(plan,outcome,opened_ms,closed_ms,lease,error)"
+			" SELECT ?1,'open',?2,0,lease,'' FROM task WHERE lease=?3",
 	[SQL_RUN_CLOSE] = "UPDATE run SET outcome=?1,error=?2,closed_ms=?3"
 			  " WHERE seq=?4 AND" OURS(5),
 	[SQL_RUN_NEXT] = "SELECT " RUN_COLUMNS " FROM run WHERE seq>?1 ORDER BY seq LIMIT 1",
 	[SQL_RUN_PREV] = "SELECT " RUN_COLUMNS
 			 " FROM run WHERE seq<?1 ORDER BY seq DESC LIMIT 1",
 
-	[SQL_STEP_ADD] = "INSERT INTO step(run,kind,want)"
-			 " SELECT ?1,?2,?3 FROM task WHERE lease=?4",
+	[SQL_STEP_ADD] = "INSERT INTO step(run,kind,state,lease,intent_ms,settled_ms,undone_ms,"
+			 "epoch,error,want,have)"
+			 " SELECT ?1,?2,'planned',0,0,0,0,'','',?3,'{}' FROM task WHERE lease=?4",
 	[SQL_STEPS_DROP] = "DELETE FROM step WHERE run=?1 AND" OURS(2),
 	[SQL_RUN_DROP] = "DELETE FROM run WHERE seq=?1 AND" OURS(2),
 	[SQL_STEP_GET] = "SELECT " STEP_COLUMNS " FROM step WHERE seq=?1",
@@ -73,8 +74,9 @@ const char *const sql_text[SQL_N] = {
 		       " WHEN 'stuck' THEN state='undoing'"
 		       " ELSE 0 END AND" OURS(5),
 
-	[SQL_CHILD_ADD] = "INSERT INTO child(step,pid,start,what,epoch,since_ms,deadline_ms)"
-			  " SELECT ?1,?2,?3,?4,?5,?6,?7 FROM task WHERE lease=?8",
+	[SQL_CHILD_ADD] = "INSERT INTO child(step,pid,start,ended,status,what,epoch,since_ms,"
+			  "deadline_ms)"
+			  " SELECT ?1,?2,?3,0,0,?4,?5,?6,?7 FROM task WHERE lease=?8",
 	[SQL_CHILD_TRIM] = "DELETE FROM child WHERE seq<?1 AND ended=1 AND" OURS(2),
 	[SQL_CHILD_ENDED] = "UPDATE child SET ended=1,status=?1 WHERE seq=?2 AND" OURS(3),
 	[SQL_CHILD_NEXT] = "SELECT seq,step,pid,start,what,epoch,ended,status,since_ms,"
