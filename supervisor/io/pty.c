@@ -29,6 +29,7 @@ struct pty {
 	bool hung;         /* EIO; listened to by edges */
 	bool ending;       /* copy the rest, then close */
 	bool exited;
+	bool done;         /* and told */
 	size_t rest;       /* bytes copied while ending */
 	size_t out_at, out_len, in_at, in_len;
 	struct event *master_in, *master_out, *in_ready, *out_ready, *again;
@@ -62,7 +63,6 @@ static void listen_to(struct pty *p, struct event *ev)
 		look_again(p);
 }
 
-/* What read(2) or write(2) did, with a signal's interruption undone. */
 static ssize_t read_some(int fd, char *buf, size_t size)
 {
 	ssize_t n;
@@ -105,11 +105,9 @@ static void drop_in(struct pty *p)
 /* The last thing of a turn: @p may be gone. */
 static void tell_end(struct pty *p)
 {
-	if (p->exited && p->told) {
-		pty_fn *told = p->told;
-
-		p->told = NULL;
-		told(p->arg, PTY_DRAINED, NULL);
+	if (p->exited && !p->done) {
+		p->done = true;
+		p->told(p->arg, PTY_DRAINED, NULL);
 	}
 }
 

@@ -43,8 +43,10 @@ int loop_for(struct event_base *base, int ms)
 	int over = 0, turns = 0;
 	struct event *end = timer(base, ms, &over);
 
-	for (; !over; turns++)
+	while (!over) {
 		event_base_loop(base, EVLOOP_ONCE);
+		turns++;
+	}
 	event_free(end);
 	return turns;
 }
