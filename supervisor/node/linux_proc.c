@@ -116,6 +116,7 @@ static int look(struct node *n, pid_t pid, struct proc_info *ret, struct err *er
 	p.ppid = st.ppid;
 	p.sid = st.sid;
 	p.state = st.state;
+	p.exiting = st.exiting;
 	memcpy(p.comm, st.comm, sizeof(p.comm));
 	*ret = p;
 	return 1;

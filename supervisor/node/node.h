@@ -61,6 +61,7 @@ struct proc_info {
 	struct ident ident;
 	pid_t ppid, sid;
 	char state;    /* R S D Z T ... */
+	bool exiting;  /* it ends, and has perhaps closed its descriptors already */
 	char comm[32];
 	uint64_t cwd_dev, cwd_ino;
 	uint64_t root_dev, root_ino;

@@ -8,7 +8,9 @@
 #include <string.h>
 
 /* The fields behind the name, counted as proc(5) does: 3 is the state. */
-enum { F_PPID = 4, F_SID = 6, F_THREADS = 20, F_START = 22 };
+enum { F_PPID = 4, F_SID = 6, F_FLAGS = 9, F_THREADS = 20, F_START = 22 };
+
+#define FLAG_EXITING 0x4 /* the kernel's PF_EXITING */
 
 /* One number, then a blank or the end. NULL: no such thing. */
 static const char *number(const char *p, int64_t *ret)
@@ -60,6 +62,7 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 		.ppid = (pid_t)field[F_PPID],
 		.sid = is_pid(field[F_SID]) ? (pid_t)field[F_SID] : 0,
 		.state = close[2],
+		.exiting = field[F_FLAGS] & FLAG_EXITING,
 		.threads = field[F_THREADS],
 		.start = (uint64_t)field[F_START],
 	};

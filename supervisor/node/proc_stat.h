@@ -14,6 +14,7 @@ struct proc_stat {
 	pid_t pid, ppid, sid;
 	char comm[32]; /* cut if longer; may hold blanks, parentheses, anything */
 	char state;    /* R S D Z T ...                                         */
+	bool exiting;  /* on its way out, or out: set before it closes anything */
 	int64_t threads;
 	uint64_t start; /* clock ticks since boot                               */
 };

@@ -24,6 +24,10 @@ static void test_the_fields_are_found(void **state)
 	assert_int_equal(st.sid, 7);
 	assert_int_equal(st.threads, 3);
 	assert_int_equal(st.start, 987654321);
+	assert_false(st.exiting);
+	assert_int_equal(proc_stat_parse("42 (sh) S 1 42 7 0 -1 4194564 1 2 3 4 5 6 7 8 20 0 3 0 9\n",
+					 &st), 0);
+	assert_true(st.exiting);
 }
 
 static void test_a_name_may_look_like_the_fields(void **state)
