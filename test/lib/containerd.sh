@@ -12,7 +12,7 @@
 # these tests say about it.
 
 MODE=${MODE:-release}
-BUILD=$TOP/build/$MODE
+BUILD=${BUILD:-$TOP/build/$MODE}
 PEERS=$TOP/build/peers
 SUBJECT=${SUBJECT:-urunc}
 NS=${NS:-t1}

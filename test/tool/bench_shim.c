@@ -2,12 +2,18 @@
 /*
  * bench_shim.c - drive a shim through whole lives and measure each call.
  *
- *	bench_shim SHIM RUNTIME DAEMON NAMESPACE ROOTFS BUNDLE...
+ *	bench_shim [--leave] SHIM RUNTIME DAEMON NAMESPACE ROOTFS BUNDLE...
+ *	bench_shim --cli RUNTIME ROOTFS BUNDLE...
  *
  * For each bundle (its last part is the id) a line: the milliseconds of `start` until
  * the address is there, Create, Start, Kill and Wait, Delete. Events go to
  * DAEMON.ttrpc, where somebody should take them. The bundle's `log` is held open, as
  * containerd does, and what comes out of it is not read.
+ *
+ * --leave leaves each task as Create made it.
+ *
+ * --cli is the part that no shim can save: the runtime's own create, start, kill (until
+ * init is gone) and delete, one after another, in the same columns.
  */
 #include "journal/base/cleanup.h"
 #include "proto/api/runc_options.pb-c.h"
@@ -17,8 +23,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +40,7 @@ struct bench {
 	char *shim, *runtime, *daemon, *ns, *rootfs;
 	char *bundle, *id;
 	char socket[PATH_MAX];
+	bool leave;
 };
 
 static double now_ms(void)
@@ -163,7 +175,7 @@ static int life(struct bench *b)
 		return -1;
 	t2 = now_ms();
 	printf("%.3f", t2 - t);
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+	for (size_t i = 0; i < (b->leave ? 1 : ARRAY_SIZE(calls)); i++) {
 		t = now_ms();
 		if (calls[i](b) < 0)
 			return -1;
@@ -171,14 +183,110 @@ static int life(struct bench *b)
 		printf(" %.3f", t2 - t);
 	}
 	printf("\n");
+	if (b->leave)
+		return 0;
 	in.id = b->id;
 	(void)call(b, "Shutdown", &in, &google__protobuf__empty__descriptor);
+	return 0;
+}
+
+/* ---- the runtime alone ------------------------------------------------------------------- */
+
+/* RUNTIME --root ROOT WORD... with nothing to read, and nobody who reads. */
+static int cli(const struct bench *b, const char *const *words)
+{
+	const char *argv[12] = { b->runtime, "--root", "/run/bench-cli" };
+	posix_spawn_file_actions_t io;
+	int status, n = 3;
+	pid_t pid;
+
+	while (*words)
+		argv[n++] = *words++;
+	if (posix_spawn_file_actions_init(&io) != 0)
+		return -1;
+	for (int fd = 0; fd < 3; fd++)
+		(void)posix_spawn_file_actions_addopen(&io, fd, "/dev/null", O_RDWR, 0);
+	status = posix_spawn(&pid, b->runtime, &io, NULL, (char *const *)argv, environ);
+	(void)posix_spawn_file_actions_destroy(&io);
+	if (status != 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+		fprintf(stderr, "bench_shim: %s %s: status %d\n", b->runtime, argv[3], status);
+		return -1;
+	}
+	return 0;
+}
+
+static int cli_create(const struct bench *b)
+{
+	char pid_file[PATH_MAX];
+
+	(void)snprintf(pid_file, sizeof(pid_file), "%s/init.pid", b->bundle);
+	return cli(b, (const char *[]){ "create", "--bundle", b->bundle, "--pid-file", pid_file,
+					b->id, NULL });
+}
+
+static int cli_start(const struct bench *b)
+{
+	return cli(b, (const char *[]){ "start", b->id, NULL });
+}
+
+static int cli_kill(const struct bench *b)
+{
+	if (cli(b, (const char *[]){ "kill", b->id, "9", NULL }) < 0)
+		return -1;
+	return wait(NULL) > 0 ? 0 : -1; /* init, whose parent has gone */
+}
+
+static int cli_delete(const struct bench *b)
+{
+	return cli(b, (const char *[]){ "delete", b->id, NULL });
+}
+
+static int cli_life(struct bench *b)
+{
+	int (*const calls[])(const struct bench *) = { cli_create, cli_start, cli_kill,
+						       cli_delete };
+	char target[PATH_MAX];
+	int rc = 0;
+
+	(void)snprintf(target, sizeof(target), "%s/rootfs", b->bundle);
+	if (mount(b->rootfs, target, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return -1;
+	printf("0");
+	for (size_t i = 0; i < ARRAY_SIZE(calls) && rc == 0; i++) {
+		double t = now_ms();
+
+		rc = calls[i](b);
+		printf(" %.3f", now_ms() - t);
+	}
+	printf("\n");
+	return umount2(target, UMOUNT_NOFOLLOW) < 0 ? -1 : rc;
+}
+
+static int cli_lives(int argc, char **argv)
+{
+	struct bench b = { .runtime = argv[2], .rootfs = argv[3] };
+
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	for (int i = 4; i < argc; i++) {
+		b.bundle = argv[i];
+		b.id = strrchr(argv[i], '/') ? strrchr(argv[i], '/') + 1 : argv[i];
+		if (cli_life(&b) < 0)
+			return 1;
+	}
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct bench b = { 0 };
+
+	if (argc > 4 && strcmp(argv[1], "--cli") == 0)
+		return cli_lives(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "--leave") == 0) {
+		b.leave = true;
+		argv++;
+		argc--;
+	}
 
 	if (argc < 7) {
 		fprintf(stderr, "usage: bench_shim SHIM RUNTIME DAEMON NAMESPACE ROOTFS BUNDLE...\n");
