@@ -115,6 +115,14 @@ int tell_create(struct journal *j, const struct told_create *what, json_object *
 	return rc;
 }
 
+int tell_oom(struct journal *j, int64_t at_ns, struct err *err)
+{
+	Containerd__Events__TaskOOM m = CONTAINERD__EVENTS__TASK_OOM__INIT;
+
+	m.container_id = own_id(j);
+	return tell(j, "/tasks/oom", &m.base, at_ns, err);
+}
+
 int tell_start(struct journal *j, pid_t pid, int64_t at_ns, struct err *err)
 {
 	Containerd__Events__TaskStart m = CONTAINERD__EVENTS__TASK_START__INIT;

@@ -33,6 +33,7 @@ struct told_exit {
 int tell_create(struct journal *j, const struct told_create *what, json_object *mounts,
 		pid_t pid, int64_t at_ns, struct err *err);
 int tell_start(struct journal *j, pid_t pid, int64_t at_ns, struct err *err);
+int tell_oom(struct journal *j, int64_t at_ns, struct err *err);
 int tell_exit(struct journal *j, const struct told_exit *exit, int64_t at_ns, struct err *err);
 int tell_delete(struct journal *j, const struct told_exit *exit, int64_t at_ns,
 		struct err *err);

@@ -104,6 +104,7 @@ static void on_started(struct op *op, const struct run_end *end)
 	outbox_kick(t->outbox);
 	out.pid = (uint32_t)t->row.init.pid;
 	call_answer(op->call, &out.base);
+	usage_begin(t); /* a restored one has its init only now */
 }
 
 static void on_start(struct call *call, const void *in)
@@ -173,6 +174,7 @@ static void on_deleted(struct op *op, const struct run_end *end)
 		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
 	outbox_kick(t->outbox);
 	stdio_close(&t->stdio);
+	usage_end(t);
 	told_time(&at, t->exit.at_ns);
 	out.pid = (uint32_t)t->exit.pid;
 	out.exit_status = t->exit.status;
@@ -227,6 +229,15 @@ static void on_pids(struct call *call, const void *in)
 		err_set(&err, ENOMEM, "list the processes of %s", req->id);
 		call_fail(call, &err);
 	}
+}
+
+static void on_stats(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__StatsRequest *req = in;
+	struct task *t = task_of(call, req->id, "");
+
+	if (t)
+		usage_stats(t, call);
 }
 
 static void on_wait(struct call *call, const void *in)
@@ -294,6 +305,7 @@ const struct method task_methods[] = {
 	ROW("Delete", delete_request, delete_response, on_delete),
 	ROW("Pids", pids_request, pids_response, on_pids),
 	ROW_EMPTY("Kill", kill_request, on_kill),
+	ROW("Stats", stats_request, stats_response, on_stats),
 	ROW("Wait", wait_request, wait_response, on_wait),
 	ROW("Connect", connect_request, connect_response, on_connect),
 	ROW_EMPTY("CloseIO", close_iorequest, on_close_io),

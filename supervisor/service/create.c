@@ -170,6 +170,7 @@ static void on_created(struct op *op, const struct run_end *end)
 	outbox_kick(t->outbox);
 	out.pid = (uint32_t)t->row.init.pid;
 	call_answer(op->call, &out.base);
+	usage_begin(t);
 }
 
 static int write_row(struct create *c, struct err *err)

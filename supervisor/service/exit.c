@@ -97,10 +97,14 @@ static int exit_commit(struct task *t, struct err *err)
 	if (rc >= 0)
 		rc = engine_fire(t->journal, EV_EXIT, &now, err);
 	if (rc >= 0)
+		rc = usage_tell(t, err);
+	if (rc >= 0)
 		rc = tell_exit(t->journal, &t->exit, task_wall_ns(t), err);
 	rc = task_commit(t, rc, err);
-	if (rc == 0)
+	if (rc == 0) {
 		t->life = now;
+		usage_told(t);
+	}
 	return rc;
 }
 
@@ -172,6 +176,7 @@ static void exit_seen(struct task *t, int status)
 	t->exit.status = status == -1 ? 255
 		       : WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status)
 					     : (uint32_t)WEXITSTATUS(status);
+	usage_exited(t);
 	t->exit_how = status == -1 ? EXIT_UNKNOWN : EXIT_REAPED;
 	if (!t->shared_pids || kill_rest(t) < 0)
 		exit_write(t);

@@ -185,6 +185,8 @@ static int task_begin(struct task *t, struct err *err)
 	if (rc < 0)
 		return rc;
 	exit_from_row(t);
+	if (task_exists(t) && !t->exit_journalled)
+		usage_begin(t);
 	exit_watch(t);
 	outbox_kick(t->outbox);
 	return 0;
@@ -222,6 +224,7 @@ struct task *task_free(struct task *t)
 	if (t->exit_again)
 		event_free(t->exit_again);
 	outbox_free(t->outbox);
+	usage_end(t);
 	stdio_close(&t->stdio);
 	for (int i = 0; i < 3; i++)
 		free(t->name[i]);

@@ -21,6 +21,7 @@
 struct event;
 struct server;
 struct op;
+struct usage;
 struct create;
 struct waiter;
 
@@ -46,6 +47,7 @@ struct task {
 	char *name[3];            /* of its stdio                              */
 	bool terminal;
 	bool shared_pids;         /* its processes outlive its init            */
+	struct usage *usage;      /* of its cgroup; NULL: none, or not known   */
 	struct stdio stdio;
 	struct create *creating;  /* between the request and its plan          */
 	struct op *ops;           /* plans under way                           */
@@ -149,6 +151,21 @@ void release_go_on(struct task *t);
 /* The container's processes on this machine, init first; none after its exit. *ret is
  * the caller's to free(). -ENOMEM. */
 int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err);
+
+/* ---- usage.c: Stats, and the end of memory ------------------------------------------- */
+
+/* Find the cgroups of init and watch them. Again is nothing; a failure is logged. */
+void usage_begin(struct task *t);
+/* Init has been reaped: one more look. */
+void usage_exited(struct task *t);
+/* A kill that is still to be told: before the exit, in its transaction, and what to do
+ * once that is committed. The journal's errors. */
+int usage_tell(struct task *t, struct err *err);
+void usage_told(struct task *t);
+/* At Delete. */
+void usage_end(struct task *t);
+/* Takes @call. */
+void usage_stats(struct task *t, struct call *call);
 
 /* ---- api.c --------------------------------------------------------------------------- */
 
