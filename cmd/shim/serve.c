@@ -8,7 +8,6 @@
 #include "journal/base/crash.h"
 #include "supervisor/service/service.h"
 
-#include <malloc.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -45,8 +44,6 @@ static int serve(struct shim *shim, int listen_fd, struct log *log, struct err *
 	if (rc < 0)
 		return rc;
 	crash_point("serving");
-	/* What the start needed is not needed any more. */
-	malloc_trim(0);
 	return service_run(&o, err);
 }
 

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOOK_MS  1     /* for the look that somebody waits for */
 #define REST_MS  60000
@@ -27,6 +28,14 @@ struct dead {
 	int n;
 };
 
+/* Our own task has no owner while it passes from `start` to the server, and after a
+ * server that was asked to leave it as it is. */
+static bool is_ours(const struct shim *shim, const struct task_key *key)
+{
+	return strcmp(key->id, shim->key.id) == 0 && strcmp(key->ns, shim->key.ns) == 0 &&
+	       strcmp(key->daemon, shim->key.daemon) == 0;
+}
+
 static int visit(void *arg, const struct task_key *key, const char *file)
 {
 	struct dead *d = arg;
@@ -34,7 +43,8 @@ static int visit(void *arg, const struct task_key *key, const char *file)
 	pid_t owner = 0;
 
 	(void)file;
-	if (journal_owner(&d->shim->place, key, &owner, NULL) == 0 && owner == 0)
+	if (!is_ours(d->shim, key) &&
+	    journal_owner(&d->shim->place, key, &owner, NULL) == 0 && owner == 0)
 		d->at[d->n++] = *key;
 	return d->n == DEAD_MAX || (d->until_ms && n->now_ms(n) >= d->until_ms);
 }
