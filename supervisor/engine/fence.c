@@ -7,6 +7,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/oci/cli.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -151,6 +152,7 @@ static int kill_one(struct fence *f, const struct ident *who, const char *what,
 	crash_point("fence kill");
 	if (r < 0 && r != -ESRCH)
 		return err_wrap(err, "kill %s, process %d", what, (int)who->pid);
+	oci_thaw(f->n, who, f->run->task.key.id);
 	if (f->alive++ == 0) {
 		r = f->n->look(f->n, who->pid, &p, NULL);
 		(void)snprintf(f->first, sizeof(f->first), "%.80s, process %d, state %c", what,

@@ -85,6 +85,13 @@ bool oci_cgroup_names(const char *path, const char *id);
  */
 int oci_find_init(struct step *step, struct step_env *env, struct ident *ret, struct err *err);
 
+/*
+ * Let a frozen process die: where cgroups are of version 1 it takes no SIGKILL before.
+ * Thaws those of its cgroups that carry the task's id. Best effort: who is not frozen, or
+ * gone, is none the worse.
+ */
+void oci_thaw(struct node *n, const struct ident *who, const char *id);
+
 /* The process that a pid file names, as above: 1 and *ret, 0. */
 int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
 		 struct ident *ret, struct err *err);

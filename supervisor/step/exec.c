@@ -226,6 +226,8 @@ static int end_process(struct step *step, struct step_env *env, struct wait *nex
 	if (rc <= 0)
 		return rc;
 	rc = step_kill(env, &who, next, err);
+	if (rc == STEP_WAIT)
+		oci_thaw(env->node, &who, json_text(step->want, "id", ""));
 	if (rc != STEP_DONE)
 		return rc;
 	/* A zombie of ours that nobody has asked for yet. */

@@ -293,6 +293,8 @@ static int end_init(struct step *step, struct step_env *env, struct wait *next, 
 			return rc;
 	}
 	rc = step_kill(env, &init, next, err);
+	if (rc == STEP_WAIT)
+		oci_thaw(env->node, &init, json_text(step->want, "id", ""));
 	return rc == STEP_DONE ? tell_exit(env, &init, killed, err) : rc;
 }
 

@@ -14,6 +14,7 @@
 
 #include "journal/base/cleanup.h"
 
+#include <signal.h>
 #include <string.h>
 
 extern const struct step_ops step_signal;
@@ -84,6 +85,8 @@ static int signal_apply(struct step *step, struct step_env *env, const struct wa
 	}
 	if (oci_result(step, env, wake, json_text(step->want, "runtime", ""), NULL, 0, &why) < 0)
 		return explain(&why, err);
+	if (json_true(step->want, "paused") && json_int(step->want, "signal", 0) == SIGKILL)
+		oci_thaw(env->node, &step->task->init, json_text(step->want, "id", ""));
 	return STEP_DONE;
 }
 

@@ -409,6 +409,21 @@ static void crun_restores_without_a_word_it_does_not_know(void **state)
 	rig_close(&r);
 }
 
+static void a_frozen_init_is_thawed_so_that_it_can_die(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_created(&r);
+	fake_add_mount(&r.f, 30, 1, "/sys/fs/cgroup", "cgroup2", "cgroup2");
+	fake_add_cgroup(&r.f, "/sys/fs/cgroup/default/c1");
+	r.f.procs[r.f.n_procs - 1].immortal = 1;
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_non_null(strstr(r.f.log, "kill 42 9\n/sys/fs/cgroup/default/c1/"
+					"cgroup.freeze=0\n"));
+	rig_close(&r);
+}
+
 static void an_interrupted_create_is_not_gone_on_with(void **state)
 {
 	struct rig r;
@@ -447,6 +462,7 @@ int main(void)
 		cmocka_unit_test(a_terminal_that_nobody_takes_is_refused),
 		cmocka_unit_test(a_checkpoint_is_restored_with_words_of_its_own),
 		cmocka_unit_test(crun_restores_without_a_word_it_does_not_know),
+		cmocka_unit_test(a_frozen_init_is_thawed_so_that_it_can_die),
 		cmocka_unit_test(an_interrupted_create_is_not_gone_on_with),
 	};
 
