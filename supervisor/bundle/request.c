@@ -85,6 +85,7 @@ static void put_call(json_object *o, const struct request_in *in)
 	put_text(o, "stderr", in->err);
 	put_text(o, "console", in->console);
 	put_text(o, "checkpoint", in->checkpoint);
+	put_text(o, "parent_checkpoint", in->parent_checkpoint);
 	put_text(o, "path", in->search);
 	if (in->terminal)
 		json_put(o, "terminal", json_object_new_boolean(true));

@@ -29,7 +29,7 @@ struct request_mount {
 struct request_in {
 	const char *in, *out, *err;
 	const char *console; /* path of the console socket, if terminal */
-	const char *checkpoint;
+	const char *checkpoint, *parent_checkpoint;
 	const char *search;  /* the value of PATH */
 	bool terminal;
 	const struct request_mount *rootfs;

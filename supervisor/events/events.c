@@ -109,6 +109,8 @@ int tell_create(struct journal *j, const struct told_create *what, json_object *
 	m.rootfs = mounts.list;
 	m.n_rootfs = mounts.n;
 	m.io = &io;
+	if (what->checkpoint)
+		m.checkpoint = (char *)what->checkpoint;
 	m.pid = (uint32_t)pid;
 	rc = tell(j, "/tasks/create", &m.base, at_ns, err);
 	mounts_free(&mounts);
@@ -132,18 +134,24 @@ int tell_start(struct journal *j, pid_t pid, int64_t at_ns, struct err *err)
 	return tell(j, "/tasks/start", &m.base, at_ns, err);
 }
 
-int tell_exit(struct journal *j, const struct told_exit *exit, int64_t at_ns, struct err *err)
+int tell_exec_exit(struct journal *j, const char *exec_id, const struct told_exit *exit,
+		   int64_t at_ns, struct err *err)
 {
 	Containerd__Events__TaskExit m = CONTAINERD__EVENTS__TASK_EXIT__INIT;
 	Google__Protobuf__Timestamp at;
 
 	told_time(&at, exit->at_ns);
 	m.container_id = own_id(j);
-	m.id = own_id(j);
+	m.id = (char *)exec_id;
 	m.pid = (uint32_t)exit->pid;
 	m.exit_status = exit->status;
 	m.exited_at = &at;
 	return tell(j, "/tasks/exit", &m.base, at_ns, err);
+}
+
+int tell_exit(struct journal *j, const struct told_exit *exit, int64_t at_ns, struct err *err)
+{
+	return tell_exec_exit(j, own_id(j), exit, at_ns, err);
 }
 
 int tell_delete(struct journal *j, const struct told_exit *exit, int64_t at_ns, struct err *err)
@@ -157,4 +165,40 @@ int tell_delete(struct journal *j, const struct told_exit *exit, int64_t at_ns, 
 	m.exit_status = exit->status;
 	m.exited_at = &at;
 	return tell(j, "/tasks/delete", &m.base, at_ns, err);
+}
+
+int tell_exec_added(struct journal *j, const char *exec_id, int64_t at_ns, struct err *err)
+{
+	Containerd__Events__TaskExecAdded m = CONTAINERD__EVENTS__TASK_EXEC_ADDED__INIT;
+
+	m.container_id = own_id(j);
+	m.exec_id = (char *)exec_id;
+	return tell(j, "/tasks/exec-added", &m.base, at_ns, err);
+}
+
+int tell_exec_started(struct journal *j, const char *exec_id, pid_t pid, int64_t at_ns,
+		      struct err *err)
+{
+	Containerd__Events__TaskExecStarted m = CONTAINERD__EVENTS__TASK_EXEC_STARTED__INIT;
+
+	m.container_id = own_id(j);
+	m.exec_id = (char *)exec_id;
+	m.pid = (uint32_t)pid;
+	return tell(j, "/tasks/exec-started", &m.base, at_ns, err);
+}
+
+int tell_paused(struct journal *j, int64_t at_ns, struct err *err)
+{
+	Containerd__Events__TaskPaused m = CONTAINERD__EVENTS__TASK_PAUSED__INIT;
+
+	m.container_id = own_id(j);
+	return tell(j, "/tasks/paused", &m.base, at_ns, err);
+}
+
+int tell_resumed(struct journal *j, int64_t at_ns, struct err *err)
+{
+	Containerd__Events__TaskResumed m = CONTAINERD__EVENTS__TASK_RESUMED__INIT;
+
+	m.container_id = own_id(j);
+	return tell(j, "/tasks/resumed", &m.base, at_ns, err);
 }

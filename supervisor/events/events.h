@@ -20,6 +20,7 @@ struct told_create {
 	const char *id, *bundle;
 	const char *stdio[3];
 	bool terminal;
+	const char *checkpoint; /* NULL or "": not from one */
 };
 
 /* How a process ended. */
@@ -37,6 +38,14 @@ int tell_oom(struct journal *j, int64_t at_ns, struct err *err);
 int tell_exit(struct journal *j, const struct told_exit *exit, int64_t at_ns, struct err *err);
 int tell_delete(struct journal *j, const struct told_exit *exit, int64_t at_ns,
 		struct err *err);
+
+int tell_exec_added(struct journal *j, const char *exec_id, int64_t at_ns, struct err *err);
+int tell_exec_started(struct journal *j, const char *exec_id, pid_t pid, int64_t at_ns,
+		      struct err *err);
+int tell_exec_exit(struct journal *j, const char *exec_id, const struct told_exit *exit,
+		   int64_t at_ns, struct err *err);
+int tell_paused(struct journal *j, int64_t at_ns, struct err *err);
+int tell_resumed(struct journal *j, int64_t at_ns, struct err *err);
 
 /* A time as the wire wants it; 0 is Go's zero time. */
 void told_time(Google__Protobuf__Timestamp *ret, int64_t at_ns);

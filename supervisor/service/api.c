@@ -2,6 +2,7 @@
 #include "supervisor/service/task.h"
 
 #include "journal/base/cleanup.h"
+#include "proto/api/runc_options.pb-c.h"
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/status.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void answer_empty(struct call *call)
+void answer_empty(struct call *call)
 {
 	Google__Protobuf__Empty out = GOOGLE__PROTOBUF__EMPTY__INIT;
 
@@ -31,16 +32,19 @@ void answer_failure(struct call *call, const struct run_end *end)
 	}
 }
 
-/* The task that a request is about; NULL: the caller has his answer. */
-static struct task *task_of(struct call *call, const char *id, const char *exec_id)
+/* The task that a request is about, and its exec, NULL if about none. NULL: the caller
+ * has his answer. */
+static struct task *task_of(struct call *call, const char *id, const char *exec_id,
+			    struct exec **exec)
 {
 	struct service *s = call_user(call);
 	struct task *t = s->task;
 	struct err err = ERR_INIT;
 
+	*exec = NULL;
 	if (strcmp(id, t->row.key.id) != 0 || !task_exists(t))
 		err_say(&err, ENOENT, "container not created");
-	else if (*exec_id)
+	else if (*exec_id && !(*exec = exec_of(t, exec_id)))
 		err_say(&err, ENOENT, "process does not exist %s", exec_id);
 	else
 		return t;
@@ -56,6 +60,10 @@ static Containerd__V1__Types__Status status_of(const struct task *t)
 		return CONTAINERD__V1__TYPES__STATUS__CREATED;
 	if (t->life == LIFE_RUNNING)
 		return CONTAINERD__V1__TYPES__STATUS__RUNNING;
+	if (t->life == LIFE_PAUSING)
+		return CONTAINERD__V1__TYPES__STATUS__PAUSING;
+	if (t->life == LIFE_PAUSED || t->life == LIFE_RESUMING)
+		return CONTAINERD__V1__TYPES__STATUS__PAUSED;
 	return CONTAINERD__V1__TYPES__STATUS__STOPPED;
 }
 
@@ -63,11 +71,16 @@ static void on_state(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__StateRequest *req = in;
 	Containerd__Task__V2__StateResponse out = CONTAINERD__TASK__V2__STATE_RESPONSE__INIT;
-	struct task *t = task_of(call, req->id, req->exec_id);
+	struct exec *e;
+	struct task *t = task_of(call, req->id, req->exec_id, &e);
 	Google__Protobuf__Timestamp at;
 
 	if (!t)
 		return;
+	if (e) {
+		exec_state(e, call);
+		return;
+	}
 	told_time(&at, t->exit_journalled ? t->exit.at_ns : 0);
 	out.id = t->row.key.id;
 	out.bundle = t->row.bundle;
@@ -99,6 +112,11 @@ static void on_started(struct op *op, const struct run_end *end)
 		answer_failure(op->call, end);
 		return;
 	}
+	if (!t->row.init.pid) { /* a checkpoint was restored */
+		stdio_given(&t->stdio);
+		if (task_refresh(t, &err) < 0)
+			task_break(t, &err);
+	}
 	if (tell_start(t->journal, t->row.init.pid, task_wall_ns(t), &err) < 0)
 		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
 	outbox_kick(t->outbox);
@@ -110,10 +128,19 @@ static void on_started(struct op *op, const struct run_end *end)
 static void on_start(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__StartRequest *req = in;
-	struct task *t = task_of(call, req->id, req->exec_id);
+	struct run_options options = RUN_OPTIONS_INIT;
+	struct exec *e;
+	struct task *t = task_of(call, req->id, req->exec_id, &e);
 	struct err err = ERR_INIT;
 
-	if (t && op_begin(t, EV_START, NULL, call, on_started, &err) < 0)
+	if (!t)
+		return;
+	if (e) {
+		exec_start(e, call);
+		return;
+	}
+	memcpy(options.stdio, t->stdio.fd, sizeof(options.stdio)); /* for a restore */
+	if (op_begin(t, EV_START, &options, call, on_started, &err) < 0)
 		call_fail(call, &err);
 }
 
@@ -128,13 +155,18 @@ static void on_killed(struct op *op, const struct run_end *end)
 static void on_kill(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__KillRequest *req = in;
-	struct task *t = task_of(call, req->id, req->exec_id);
+	struct exec *e;
+	struct task *t = task_of(call, req->id, req->exec_id, &e);
 	struct run_options options = RUN_OPTIONS_INIT;
 	struct err err = ERR_INIT;
 	int rc;
 
 	if (!t)
 		return;
+	if (e) {
+		exec_kill(e, call, (int)req->signal);
+		return;
+	}
 	options.signal = req->signal;
 	options.all = req->all;
 	rc = t->exit_journalled ? err_say(&err, ENOENT, "process already finished")
@@ -164,11 +196,13 @@ static void on_deleted(struct op *op, const struct run_end *end)
 	if (end->state != RUN_DONE) {
 		err_say(&err, end->err.code, "failed to delete task: %s", end->err.text);
 		call_fail_code(op->call, STATUS_UNKNOWN, err.text);
+		execs_watch(t);
 		return;
 	}
 	if (task_refresh(t, &err) < 0)
 		task_break(t, &err);
 	exit_from_row(t);
+	execs_gone(t);
 	exit_for_delete(t);
 	if (tell_delete(t->journal, &t->exit, task_wall_ns(t), &err) < 0)
 		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
@@ -182,39 +216,99 @@ static void on_deleted(struct op *op, const struct run_end *end)
 	call_answer(op->call, &out.base);
 }
 
+/* What undoes the container ends every plan; so those under way end first. */
+void delete_go_on(struct task *t)
+{
+	struct call *call = t->deleting;
+	struct err err = ERR_INIT;
+
+	if (!call || t->ops || execs_starting(t))
+		return;
+	t->deleting = NULL;
+	if (op_begin(t, EV_DELETE, NULL, call, on_deleted, &err) < 0)
+		call_fail(call, &err);
+	else
+		execs_unwatch(t);
+}
+
 static void on_delete(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__DeleteRequest *req = in;
-	struct task *t = task_of(call, req->id, req->exec_id);
+	struct exec *e;
+	struct task *t = task_of(call, req->id, req->exec_id, &e);
+	const struct arrow *arrow;
 	struct err err = ERR_INIT;
 
-	if (t && op_begin(t, EV_DELETE, NULL, call, on_deleted, &err) < 0)
+	if (!t)
+		return;
+	if (e) {
+		exec_delete(e, call);
+		return;
+	}
+	arrow = life_arrow(t->life, EV_DELETE);
+	if (arrow->to == LIFE_NONE_)
+		err_say(&err, arrow->code, "%s", arrow->why);
+	else if (t->deleting)
+		err_say(&err, EBUSY, "the task is being deleted");
+	if (err.code) {
 		call_fail(call, &err);
+		return;
+	}
+	t->deleting = call;
+	delete_go_on(t);
 }
 
-static int answer_pids(struct call *call, const pid_t *pids, size_t n)
+/* Which exec a process is; its bytes are *@value's, the caller's to free(). */
+static int put_details(Containerd__V1__Types__ProcessInfo *at, const struct exec *e,
+		       Google__Protobuf__Any *any)
 {
+	Containerd__Runc__V1__ProcessDetails d = CONTAINERD__RUNC__V1__PROCESS_DETAILS__INIT;
+
+	d.exec_id = e->id;
+	google__protobuf__any__init(any);
+	any->type_url = (char *)"containerd.runc.v1.ProcessDetails";
+	any->value.len = containerd__runc__v1__process_details__get_packed_size(&d);
+	any->value.data = malloc(any->value.len + 1);
+	if (!any->value.data)
+		return -ENOMEM;
+	containerd__runc__v1__process_details__pack(&d, any->value.data);
+	at->info = any;
+	return 0;
+}
+
+static int answer_pids(struct call *call, const struct task *t, const pid_t *pids, size_t n)
+{
+	auto_free Google__Protobuf__Any *info = calloc(n + 1, sizeof(*info));
+	int rc = 0;
 	Containerd__Task__V2__PidsResponse out = CONTAINERD__TASK__V2__PIDS_RESPONSE__INIT;
 	auto_free Containerd__V1__Types__ProcessInfo *at = calloc(n + 1, sizeof(*at));
 	auto_free Containerd__V1__Types__ProcessInfo **list = calloc(n + 1, sizeof(*list));
 
-	if (!at || !list)
+	if (!at || !list || !info)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
+		const struct exec *e = exec_of_pid(t, pids[i]);
+
 		containerd__v1__types__process_info__init(&at[i]);
 		at[i].pid = (uint32_t)pids[i];
 		list[i] = &at[i];
+		if (e && rc == 0)
+			rc = put_details(&at[i], e, &info[i]);
 	}
 	out.processes = list;
 	out.n_processes = n;
-	call_answer(call, &out.base);
-	return 0;
+	if (rc == 0)
+		call_answer(call, &out.base);
+	for (size_t i = 0; i < n; i++)
+		free(info[i].value.data);
+	return rc;
 }
 
 static void on_pids(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__PidsRequest *req = in;
-	struct task *t = task_of(call, req->id, "");
+	struct exec *e;
+	struct task *t = task_of(call, req->id, "", &e);
 	auto_free pid_t *pids = NULL;
 	struct err err = ERR_INIT;
 	size_t n = 0;
@@ -224,7 +318,7 @@ static void on_pids(struct call *call, const void *in)
 		return;
 	rc = task_pids(t, &pids, &n, &err);
 	if (rc == 0)
-		rc = answer_pids(call, pids, n);
+		rc = answer_pids(call, t, pids, n);
 	if (rc < 0) {
 		err_set(&err, ENOMEM, "list the processes of %s", req->id);
 		call_fail(call, &err);
@@ -234,7 +328,8 @@ static void on_pids(struct call *call, const void *in)
 static void on_stats(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__StatsRequest *req = in;
-	struct task *t = task_of(call, req->id, "");
+	struct exec *e;
+	struct task *t = task_of(call, req->id, "", &e);
 
 	if (t)
 		usage_stats(t, call);
@@ -243,10 +338,17 @@ static void on_stats(struct call *call, const void *in)
 static void on_wait(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__WaitRequest *req = in;
-	struct task *t = task_of(call, req->id, req->exec_id);
+	struct exec *e;
+	struct task *t = task_of(call, req->id, req->exec_id, &e);
 
-	if (t)
-		exit_wait(t, call);
+	if (!t)
+		return;
+	if (e && (e->state == EXEC_STOPPED || e->state == EXEC_DELETING))
+		wait_answer(call, &e->exit);
+	else if (!e && t->exit_journalled)
+		wait_answer(call, &t->exit);
+	else
+		wait_add(e ? &e->waiters : &t->waiters, call);
 }
 
 static void on_connect(struct call *call, const void *in)
@@ -273,12 +375,63 @@ static void on_connect(struct call *call, const void *in)
 static void on_close_io(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__CloseIORequest *req = in;
-	struct task *t = task_of(call, req->id, req->exec_id);
+	struct exec *e;
+	struct task *t = task_of(call, req->id, req->exec_id, &e);
 
 	if (!t)
 		return;
-	stdio_close_in(&t->stdio);
+	stdio_close_in(e ? &e->stdio : &t->stdio);
 	answer_empty(call);
+}
+
+static void on_exec(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__ExecProcessRequest *req = in;
+	struct exec *e;
+	struct task *t = task_of(call, req->id, "", &e);
+
+	if (t)
+		exec_add(t, call, in);
+}
+
+static void on_pause(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__PauseRequest *req = in;
+	struct exec *e;
+	struct task *t = task_of(call, req->id, "", &e);
+
+	if (t)
+		control_pause(t, call);
+}
+
+static void on_resume(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__ResumeRequest *req = in;
+	struct exec *e;
+	struct task *t = task_of(call, req->id, "", &e);
+
+	if (t)
+		control_resume(t, call);
+}
+
+static void on_update(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__UpdateTaskRequest *req = in;
+	struct exec *e;
+	struct task *t = task_of(call, req->id, "", &e);
+
+	if (t)
+		control_update(t, call, in);
+}
+
+static void on_checkpoint(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__CheckpointTaskRequest *req = in;
+	struct exec *e;
+	struct task *t = task_of(call, req->id, "", &e);
+
+	if (t)
+		control_checkpoint(t, call, in);
 }
 
 static void on_shutdown(struct call *call, const void *in)
@@ -308,6 +461,11 @@ const struct method task_methods[] = {
 	ROW("Stats", stats_request, stats_response, on_stats),
 	ROW("Wait", wait_request, wait_response, on_wait),
 	ROW("Connect", connect_request, connect_response, on_connect),
+	ROW_EMPTY("Exec", exec_process_request, on_exec),
+	ROW_EMPTY("Pause", pause_request, on_pause),
+	ROW_EMPTY("Resume", resume_request, on_resume),
+	ROW_EMPTY("Update", update_task_request, on_update),
+	ROW_EMPTY("Checkpoint", checkpoint_task_request, on_checkpoint),
 	ROW_EMPTY("CloseIO", close_iorequest, on_close_io),
 	ROW_EMPTY("Shutdown", shutdown_request, on_shutdown),
 	{ .name = NULL },

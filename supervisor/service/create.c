@@ -97,6 +97,7 @@ static int make_request(struct create *c, const Containerd__Task__V2__CreateTask
 	struct request_in asked = {
 		.in = in->stdin, .out = in->stdout, .err = in->stderr,
 		.terminal = in->terminal, .checkpoint = in->checkpoint,
+		.parent_checkpoint = in->parent_checkpoint,
 		.search = getenv("PATH"), .rootfs = mounts, .n_rootfs = in->n_rootfs,
 		.options = options, .spec = &spec, .config = config,
 	};
@@ -143,7 +144,8 @@ static int tell(struct task *t, json_object *request, struct err *err)
 	json_object *mounts = json_list(request, "rootfs");
 	struct told_create what = { .id = t->row.key.id, .bundle = t->row.bundle,
 				    .stdio = { t->name[0], t->name[1], t->name[2] },
-				    .terminal = t->terminal };
+				    .terminal = t->terminal,
+				    .checkpoint = json_text(request, "checkpoint", "") };
 
 	return tell_create(t->journal, &what, mounts, t->row.init.pid, task_wall_ns(t), err);
 }
@@ -156,9 +158,10 @@ static void on_created(struct op *op, const struct run_end *end)
 	auto_json json_object *request = NULL;
 	struct err err = ERR_INIT;
 
-	stdio_given(&t->stdio);
 	if (task_refresh(t, &err) < 0)
 		task_break(t, &err);
+	if (t->row.init.pid) /* else it comes with the start, from a checkpoint */
+		stdio_given(&t->stdio);
 	if (end->state != RUN_DONE) {
 		stdio_close(&t->stdio);
 		answer_failure(op->call, end);
@@ -194,8 +197,8 @@ static int remember(struct create *c, struct err *err)
 	for (int i = 0; i < 3; i++)
 		free(TAKE_PTR(t->name[i]));
 	t->exit = (struct told_exit){ .at_ns = 0 };
-	t->exit_journalled = false;
-	t->released = false;
+	t->exit_waits = t->exit_journalled = false;
+	t->released = t->thawed = false;
 	return task_read_request(t, c->request, err);
 }
 

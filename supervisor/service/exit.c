@@ -1,88 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/service/task.h"
 
-#include "proto/api/task.pb-c.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-
-struct waiter {
-	struct waiter *next;
-	struct task *task;
-	struct call *call;
-};
-
-/* ---- who waits ------------------------------------------------------------------ */
-
-static void wait_answer(const struct task *t, struct call *call)
-{
-	Containerd__Task__V2__WaitResponse out = CONTAINERD__TASK__V2__WAIT_RESPONSE__INIT;
-	Google__Protobuf__Timestamp at;
-
-	told_time(&at, t->exit.at_ns);
-	out.exit_status = t->exit.status;
-	out.exited_at = &at;
-	call_answer(call, &out.base);
-}
-
-static void on_waiter_gone(struct call *call, void *arg)
-{
-	struct waiter *w = arg;
-	struct waiter **p = &w->task->waiters;
-
-	while (*p != w)
-		p = &(*p)->next;
-	*p = w->next;
-	free(w);
-	call_drop(call);
-}
-
-void exit_wait(struct task *t, struct call *call)
-{
-	struct err err = ERR_INIT;
-	struct waiter *w;
-
-	if (t->exit_journalled) {
-		wait_answer(t, call);
-		return;
-	}
-	w = malloc(sizeof(*w));
-	if (!w) {
-		err_set(&err, ENOMEM, "can't wait");
-		call_fail(call, &err);
-		return;
-	}
-	*w = (struct waiter){ .next = t->waiters, .task = t, .call = call };
-	t->waiters = w;
-	call_when_gone(call, on_waiter_gone, w);
-}
-
-static void tell_waiters(struct task *t)
-{
-	while (t->waiters) {
-		struct waiter *w = t->waiters;
-
-		t->waiters = w->next;
-		call_when_gone(w->call, NULL, NULL);
-		wait_answer(t, w->call);
-		free(w);
-	}
-}
-
-void exit_drop_waiters(struct task *t)
-{
-	while (t->waiters) {
-		struct waiter *w = t->waiters;
-
-		t->waiters = w->next;
-		call_when_gone(w->call, NULL, NULL);
-		call_drop(w->call);
-		free(w);
-	}
-}
 
 /* ---- writing it down ------------------------------------------------------------ */
 
@@ -108,13 +31,14 @@ static int exit_commit(struct task *t, struct err *err)
 	return rc;
 }
 
-static void exit_write(struct task *t);
-
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
+	struct task *t = arg;
+
 	(void)fd;
 	(void)what;
-	exit_write(arg);
+	t->exit_waits = true;
+	exit_go_on(t);
 }
 
 static void exit_later(struct task *t)
@@ -142,9 +66,20 @@ static void exit_write(struct task *t)
 	if (rc < 0) /* it can't be written: the truth is told all the same */
 		task_break(t, &err);
 	t->exit_journalled = true;
-	tell_waiters(t);
+	wait_tell(&t->waiters, &t->exit);
 	outbox_kick(t->outbox);
 	release_go_on(t);
+}
+
+/* Init's exit is the last, and moves the state: what is under way comes first. */
+void exit_go_on(struct task *t)
+{
+	bool still = t->life == LIFE_CREATED || t->life == LIFE_RUNNING || t->life == LIFE_PAUSED;
+
+	if (!t->exit_waits || !still || execs_live(t))
+		return;
+	t->exit_waits = false;
+	exit_write(t);
 }
 
 /* ---- seeing it -------------------------------------------------------------------- */
@@ -154,7 +89,8 @@ static void on_rest_killed(struct op *op, const struct run_end *end)
 	if (end->err.code)
 		log_say(op->task->service->o->log, LOG_LEVEL_WARNING, "task %s: %s",
 			op->task->row.key.id, end->err.text);
-	exit_write(op->task);
+	op->task->exit_waits = true;
+	exit_go_on(op->task);
 }
 
 /* Without a pid namespace of its own the kernel kills nobody else with init. */
@@ -168,6 +104,30 @@ static int kill_rest(struct task *t)
 	return op_begin(t, EV_KILL, &options, NULL, on_rest_killed, &err);
 }
 
+static void end_rest(struct task *t)
+{
+	if (t->shared_pids && kill_rest(t) == 0)
+		return;
+	t->exit_waits = true;
+	exit_go_on(t);
+}
+
+static void on_thawed(struct op *op, const struct run_end *end)
+{
+	if (end->err.code)
+		log_say(op->task->service->o->log, LOG_LEVEL_WARNING, "task %s: %s",
+			op->task->row.key.id, end->err.text);
+	end_rest(op->task);
+}
+
+/* What is frozen can't die: the others would stay. */
+static int thaw(struct task *t)
+{
+	struct err err = ERR_INIT;
+
+	return op_begin(t, EV_RESUME, NULL, NULL, on_thawed, &err);
+}
+
 static void exit_seen(struct task *t, int status)
 {
 	exit_unwatch(t);
@@ -178,8 +138,8 @@ static void exit_seen(struct task *t, int status)
 					     : (uint32_t)WEXITSTATUS(status);
 	usage_exited(t);
 	t->exit_how = status == -1 ? EXIT_UNKNOWN : EXIT_REAPED;
-	if (!t->shared_pids || kill_rest(t) < 0)
-		exit_write(t);
+	if (t->life != LIFE_PAUSED || thaw(t) < 0)
+		end_rest(t);
 	exit_reap_orphans(t->service);
 }
 
@@ -212,7 +172,8 @@ void exit_watch(struct task *t)
 	struct err err = ERR_INIT;
 	int fd;
 
-	if ((t->life != LIFE_CREATED && t->life != LIFE_RUNNING) || t->exit.at_ns) {
+	if ((t->life != LIFE_CREATED && t->life != LIFE_RUNNING && t->life != LIFE_PAUSED) ||
+	    t->exit.at_ns) {
 		exit_unwatch(t);
 		return;
 	}
@@ -236,7 +197,7 @@ void exit_from_row(struct task *t)
 				      .status = t->row.exit_status,
 				      .at_ns = t->row.exit_at_ns };
 	t->exit_journalled = true;
-	tell_waiters(t);
+	wait_tell(&t->waiters, &t->exit);
 }
 
 /* Processes that lost their parent below us become our children. While a plan is
@@ -254,6 +215,8 @@ void exit_reap_orphans(struct service *s)
 			return;
 		if (si.si_pid == t->row.init.pid && t->init_gone)
 			return; /* its own event comes */
+		if (execs_know(t, si.si_pid))
+			return;
 		(void)waitpid(si.si_pid, NULL, WNOHANG);
 	}
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void unlink_op(struct op *op)
 {
@@ -11,6 +12,13 @@ static void unlink_op(struct op *op)
 	while (*p != op)
 		p = &(*p)->next;
 	*p = op->next;
+}
+
+static void op_free(struct op *op)
+{
+	if (op->fd >= 0)
+		close(op->fd);
+	free(op);
 }
 
 static void on_end(void *arg, const struct run_end *end)
@@ -26,8 +34,10 @@ static void on_end(void *arg, const struct run_end *end)
 	if (end->err.code == ESTALE)
 		task_break(t, &end->err);
 	op->end(op, end);
-	free(op);
+	op_free(op);
 	exit_watch(t);
+	exit_go_on(t);
+	delete_go_on(t);
 	release_go_on(t);
 	exit_reap_orphans(t->service);
 	service_rest_soon(t->service);
@@ -62,7 +72,7 @@ static struct op *op_new(struct task *t, void (*end)(struct op *, const struct r
 	if (!op)
 		err_set(err, ENOMEM, "task %s", t->row.key.id);
 	else
-		*op = (struct op){ .task = t, .end = end };
+		*op = (struct op){ .task = t, .end = end, .fd = -1 };
 	return op;
 }
 
@@ -81,7 +91,7 @@ int op_begin(struct task *t, enum life_event ev, const struct run_options *optio
 		return -ENOMEM;
 	rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
 	/* What runs can be ended on a full disk too; what is new can't begin there. */
-	if (task_disk_failed(rc) && ev != EV_CREATE && ev != EV_START &&
+	if (task_disk_failed(rc) && ev != EV_CREATE && ev != EV_START && ev != EV_EXEC &&
 	    task_rescue(t, err) == 0)
 		rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
 	if (rc == 0)
@@ -123,6 +133,6 @@ void ops_stop(struct task *t)
 		driver_stop(op->driver);
 		if (op->call)
 			call_drop(op->call);
-		free(op);
+		op_free(op);
 	}
 }

@@ -43,6 +43,10 @@ static void on_deleted(struct op *op, const struct run_end *end)
 
 	if (task_refresh(t, &err) == 0)
 		exit_from_row(t);
+	if (end->state == RUN_DONE)
+		execs_gone(t);
+	else
+		execs_watch(t);
 	if (end->state != RUN_DONE && t->release)
 		release_fail(t, &end->err);
 }
@@ -58,6 +62,24 @@ static int release_kill(struct task *t, struct err *err)
 	return op_begin(t, EV_KILL, &options, NULL, on_killed, err);
 }
 
+/* What is frozen may not die of a signal; if it can't be thawed, it is tried. */
+static int release_thaw(struct task *t, struct err *err)
+{
+	if (t->thawed)
+		return release_kill(t, err);
+	t->thawed = true;
+	return op_begin(t, EV_RESUME, NULL, NULL, on_killed, err);
+}
+
+static int release_delete(struct task *t, struct err *err)
+{
+	int rc = op_begin(t, EV_DELETE, NULL, NULL, on_deleted, err);
+
+	if (rc == 0)
+		execs_unwatch(t);
+	return rc;
+}
+
 void release_go_on(struct task *t)
 {
 	struct err err = ERR_INIT;
@@ -67,8 +89,10 @@ void release_go_on(struct task *t)
 		return;
 	if (t->life == LIFE_RUNNING)
 		rc = release_kill(t, &err);
+	else if (t->life == LIFE_PAUSED)
+		rc = release_thaw(t, &err);
 	else if (task_exists(t))
-		rc = op_begin(t, EV_DELETE, NULL, NULL, on_deleted, &err);
+		rc = release_delete(t, &err);
 	else
 		release_answer(t);
 	if (rc < 0)

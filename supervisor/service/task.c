@@ -218,7 +218,10 @@ struct task *task_free(struct task *t)
 	create_drop(t);
 	ops_stop(t);
 	exit_unwatch(t);
-	exit_drop_waiters(t);
+	execs_free(t);
+	wait_drop(&t->waiters);
+	if (t->deleting)
+		call_drop(t->deleting);
 	if (t->release)
 		call_drop(t->release);
 	if (t->exit_again)

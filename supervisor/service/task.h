@@ -24,6 +24,7 @@ struct op;
 struct usage;
 struct create;
 struct waiter;
+struct exec;
 
 struct service {
 	const struct service_options *o;
@@ -56,8 +57,12 @@ struct task {
 	struct event *exit_again; /* an exit that the journal did not take yet */
 	struct told_exit exit;    /* .at_ns 0: it has not                      */
 	enum exit_how exit_how;
+	bool exit_waits;          /* seen; to be written when all else is over  */
 	bool exit_journalled;     /* waiters were, and are, answered            */
+	struct exec *execs;       /* newest first                               */
+	struct call *deleting;    /* a Delete, while plans are under way        */
 	bool released;            /* its init was killed for that               */
+	bool thawed;              /* and resumed before                         */
 	struct call *release;     /* who waits for the task to be released     */
 	struct err broken;        /* code 0: not; else why nothing is changed  */
 };
@@ -105,10 +110,13 @@ struct op {
 	struct driver *driver;
 	bool beside;        /* see plan_beside()              */
 	struct call *call;  /* NULL: nobody                   */
+	struct exec *exec;  /* whom it is about; NULL: the task */
+	int fd;             /* lent to its run; -1: none      */
 	void (*end)(struct op *op, const struct run_end *end); /* ends .call */
 };
 
-/* Let an event with a plan happen; op->end follows. @call passes over on success only. */
+/* Let an event with a plan happen; op->end follows, never before this returns. @call
+ * passes over on success only; then t->ops is the new one. */
 int op_begin(struct task *t, enum life_event ev, const struct run_options *options,
 	     struct call *call, void (*end)(struct op *, const struct run_end *),
 	     struct err *err);
@@ -126,12 +134,73 @@ void exit_unwatch(struct task *t);
 /* What the row says about an exit that a plan has seen; then the waiters are told. */
 void exit_from_row(struct task *t);
 
-/* Wait's answer, now or later; takes @call. */
-void exit_wait(struct task *t, struct call *call);
-void exit_drop_waiters(struct task *t);
+/* Something ended that init's exit may have waited for. */
+void exit_go_on(struct task *t);
 
 /* Reap children that nobody knows, if none can be an init. */
 void exit_reap_orphans(struct service *s);
+
+/* ---- wait.c: who waits for an exit --------------------------------------------------- */
+
+void wait_answer(struct call *call, const struct told_exit *exit);
+/* These take the call. */
+void wait_add(struct waiter **head, struct call *call);
+void wait_tell(struct waiter **head, const struct told_exit *exit);
+void wait_drop(struct waiter **head);
+
+/* ---- exec.c, exec_api.c: more processes in the container ----------------------------- */
+
+enum exec_state { EXEC_NONE_, EXEC_ADDED, EXEC_STARTING, EXEC_RUNNING, EXEC_STOPPED,
+		  EXEC_DELETING };
+
+/* One more process, as far as memory goes; what was started is in rows as well. */
+struct exec {
+	struct task *task;
+	struct exec *next;
+	char *id;
+	char *process;  /* the OCI process, JSON */
+	char *name[3];
+	bool terminal;
+	enum exec_state state;
+	struct stdio stdio;
+	struct ident process_id; /* once it has run   */
+	struct told_exit exit;   /* .at_ns 0: it has not */
+	struct event *gone;      /* its pidfd         */
+	struct event *timer;     /* for its stdio's client, or the journal */
+	int64_t until_ms;
+	struct call *starting;   /* while its stdio waits for a client */
+	struct waiter *waiters;
+};
+
+struct exec *exec_of(const struct task *t, const char *id); /* NULL: none */
+/* A process of theirs is about to run, or runs. */
+bool execs_live(const struct task *t);
+/* One waits for its stdio's client, or for its plan. */
+bool execs_starting(const struct task *t);
+/* A zombie of this pid is waited for. */
+bool execs_know(const struct task *t, pid_t pid);
+struct exec *exec_of_pid(const struct task *t, pid_t pid);
+struct exec *exec_free(struct exec *e); /* also from the task's list */
+void execs_free(struct task *t);
+void exec_watch(struct exec *e);
+/* The container goes: nobody watches them any more, its undo ends them. */
+void execs_unwatch(struct task *t);
+void execs_watch(struct task *t); /* it stays after all */
+/* It is gone, and they with it. */
+void execs_gone(struct task *t);
+/* These take @call. */
+void exec_add(struct task *t, struct call *call, const void *in);
+void exec_start(struct exec *e, struct call *call);
+void exec_delete(struct exec *e, struct call *call);
+void exec_kill(struct exec *e, struct call *call, int signal);
+void exec_state(struct exec *e, struct call *call);
+
+/* ---- control.c: pause, resume, update, checkpoint ------------------------------------- */
+
+void control_pause(struct task *t, struct call *call);
+void control_resume(struct task *t, struct call *call);
+void control_update(struct task *t, struct call *call, const void *in);
+void control_checkpoint(struct task *t, struct call *call, const void *in);
 
 /* ---- create.c ---------------------------------------------------------------------- */
 
@@ -170,6 +239,10 @@ void usage_stats(struct task *t, struct call *call);
 /* ---- api.c --------------------------------------------------------------------------- */
 
 extern const struct method task_methods[];
+
+void answer_empty(struct call *call);
+/* Go on with a Delete that waited for plans. */
+void delete_go_on(struct task *t);
 
 /* A failure of a plan: the caller must not take it for a missing task. */
 void answer_failure(struct call *call, const struct run_end *end);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec.c - the processes beside init: a list, and how their ends are seen and told. */
+#include "supervisor/service/task.h"
+
+#include "supervisor/engine/execs.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+struct exec *exec_of(const struct task *t, const char *id)
+{
+	for (struct exec *e = t->execs; e; e = e->next)
+		if (strcmp(e->id, id) == 0)
+			return e;
+	return NULL;
+}
+
+struct exec *exec_of_pid(const struct task *t, pid_t pid)
+{
+	for (struct exec *e = t->execs; e; e = e->next)
+		if (e->state == EXEC_RUNNING && e->process_id.pid == pid)
+			return e;
+	return NULL;
+}
+
+bool execs_live(const struct task *t)
+{
+	for (const struct exec *e = t->execs; e; e = e->next)
+		if (e->state == EXEC_STARTING || e->state == EXEC_RUNNING)
+			return true;
+	return false;
+}
+
+bool execs_starting(const struct task *t)
+{
+	for (const struct exec *e = t->execs; e; e = e->next)
+		if (e->state == EXEC_STARTING)
+			return true;
+	return false;
+}
+
+bool execs_know(const struct task *t, pid_t pid)
+{
+	const struct exec *e = exec_of_pid(t, pid);
+
+	return e && e->gone;
+}
+
+static void drop_event(struct event **ev)
+{
+	if (*ev)
+		event_free(*ev);
+	*ev = NULL;
+}
+
+struct exec *exec_free(struct exec *e)
+{
+	struct exec **p = &e->task->execs;
+
+	while (*p && *p != e)
+		p = &(*p)->next;
+	if (*p)
+		*p = e->next;
+	drop_event(&e->gone);
+	drop_event(&e->timer);
+	wait_drop(&e->waiters);
+	if (e->starting)
+		call_drop(e->starting);
+	stdio_close(&e->stdio);
+	for (int i = 0; i < 3; i++)
+		free(e->name[i]);
+	free(e->process);
+	free(e->id);
+	free(e);
+	return NULL;
+}
+
+void execs_free(struct task *t)
+{
+	while (t->execs)
+		exec_free(t->execs);
+}
+
+/* ---- the end of one ------------------------------------------------------------------ */
+
+static int exit_commit(struct exec *e, struct err *err)
+{
+	struct task *t = e->task;
+	int rc = journal_begin(t->journal, err);
+
+	if (rc < 0)
+		return rc;
+	rc = exec_set_exit(t->journal, e->id, e->exit.status, e->exit.at_ns, err);
+	if (rc == 0 || rc == -ENOENT) /* its row was taken back: the task is stuck */
+		rc = tell_exec_exit(t->journal, e->id, &e->exit, task_wall_ns(t), err);
+	return task_commit(t, rc, err);
+}
+
+static void exit_write(struct exec *e);
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	exit_write(arg);
+}
+
+static void exit_later(struct exec *e)
+{
+	struct timeval tv = { .tv_usec = EXIT_AGAIN_MS * 1000 };
+
+	drop_event(&e->timer);
+	e->timer = evtimer_new(e->task->service->base, on_again, e);
+	if (e->timer)
+		event_add(e->timer, &tv);
+}
+
+/* Outcome before answer, as for init. */
+static void exit_write(struct exec *e)
+{
+	struct task *t = e->task;
+	struct err err = ERR_INIT;
+	int rc = exit_commit(e, &err);
+
+	if (task_disk_failed(rc) && task_rescue(t, &err) == 0)
+		rc = exit_commit(e, &err);
+	if (rc == -EBUSY) {
+		exit_later(e);
+		return;
+	}
+	if (rc < 0) /* it can't be written: the truth is told all the same */
+		task_break(t, &err);
+	e->state = EXEC_STOPPED;
+	wait_tell(&e->waiters, &e->exit);
+	outbox_kick(t->outbox);
+	exit_go_on(t);
+}
+
+static void exit_seen(struct exec *e, int status)
+{
+	drop_event(&e->gone);
+	e->exit.pid = e->process_id.pid;
+	e->exit.at_ns = task_wall_ns(e->task);
+	e->exit.status = status == -1 ? 255
+		       : WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status)
+					     : (uint32_t)WEXITSTATUS(status);
+	exit_write(e);
+}
+
+static void on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	struct exec *e = arg;
+	struct task *t = e->task;
+	struct node *n = t->service->o->node;
+	struct err err = ERR_INIT;
+	int status = -1;
+	int rc = n->reap(n, &e->process_id, &status, &err);
+
+	(void)fd;
+	(void)what;
+	if (rc == 0)
+		return;
+	exit_seen(e, rc < 0 ? -1 : status);
+	exit_reap_orphans(t->service);
+}
+
+void exec_watch(struct exec *e)
+{
+	struct node *n = e->task->service->o->node;
+	struct err err = ERR_INIT;
+	int fd = n->watch(n, &e->process_id, &err);
+
+	if (fd >= 0)
+		e->gone = event_new(e->task->service->base, fd, EV_READ | EV_PERSIST, on_gone, e);
+	if (!e->gone || event_add(e->gone, NULL) < 0)
+		exit_seen(e, -1);
+}
+
+void execs_watch(struct task *t)
+{
+	for (struct exec *e = t->execs; e; e = e->next)
+		if (e->state == EXEC_RUNNING && !e->gone)
+			exec_watch(e);
+}
+
+void execs_unwatch(struct task *t)
+{
+	for (struct exec *e = t->execs; e; e = e->next)
+		drop_event(&e->gone);
+}
+
+/* The undo of the container has ended those that still ran. */
+void execs_gone(struct task *t)
+{
+	struct err err = ERR_INIT;
+
+	for (struct exec *e = t->execs; e; e = e->next) {
+		if (e->state != EXEC_RUNNING)
+			continue;
+		e->state = EXEC_STOPPED;
+		e->exit = (struct told_exit){ .pid = e->process_id.pid, .status = 128 + 9,
+					      .at_ns = task_wall_ns(t) };
+		if (tell_exec_exit(t->journal, e->id, &e->exit, e->exit.at_ns, &err) < 0)
+			log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
+		wait_tell(&e->waiters, &e->exit);
+	}
+	execs_free(t);
+}
