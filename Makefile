@@ -57,7 +57,7 @@ TLIB  := $(wildcard test/lib/*.c)
 UNIT  := $(patsubst %.c,$(B)/%,$(wildcard test/unit/*/test_*.c))
 SIM   := $(patsubst %.c,$(B)/%,$(wildcard test/sim/test_*.c))
 HOST  := $(patsubst %.c,$(B)/%,$(wildcard test/host/test_*.c))
-TOOLS := $(patsubst test/tool/%.c,$(B)/%,$(wildcard test/tool/*.c))
+TOOLS := $(patsubst test/tool/%.c,$(B)/%,$(wildcard test/tool/*.c)) $(B)/calls
 
 pb    := $(PROTO:%.proto=$(B)/%.pb-c.o)
 objs   = $(patsubst %.c,$(B)/%.o,$(1))
@@ -82,7 +82,9 @@ $(BINS):
 
 $(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
-$(TOOLS): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
+$(B)/calls: $(call objs,$(wildcard test/calls/*.c)) $(B)/liburunc.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(filter-out $(B)/calls,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # Generated headers come first, once; after that the .d files know better.

@@ -3,12 +3,12 @@
  * state.c - the folder where the OCI runtime keeps what it knows of this id.
  *
  * want: { "runtime", "root", "id", "bundle", "systemd" }   see oci/cli.h
- * have: { }
+ * have: { "foreign": 1 }                                   if it is another's after all
  *
  * The runtime makes the folder itself, in the init step; this step claims the name. A
  * folder that is there already is another container's: a second create of its id
  * would fail, and the natural undo, delete --force, would destroy the first one. The
- * lock keeps every other shim off the id from the probe until the folder is gone.
+ * lock keeps every other shim off the id from the intent until the folder is gone.
  */
 #include "supervisor/oci/cli.h"
 
@@ -57,30 +57,31 @@ static int probe_folder(struct step *step, struct node *node, const char *folder
 	return FACT_FOREIGN;
 }
 
+/* Without the lock, which is a file and so has to wait for the intent. */
 static int state_probe(struct step *step, struct step_env *env, struct err *err)
 {
 	auto_free char *folder = oci_state_path(step->want);
-	auto_free char *lock = folder ? lock_path(env, folder) : NULL;
-	int rc;
 
-	if (!lock)
+	if (!folder)
 		return err_set(err, ENOMEM, "look for the runtime's state");
-	rc = env->node->lock(env->node, lock, err);
-	if (rc < 0)
-		return rc;
-	if (rc == 0) {
-		(void)err_say(err, EEXIST, "container %s already exists: another shim holds this "
-			      "id in %s", json_text(step->want, "id", ""),
-			      json_text(step->want, "root", ""));
-		return FACT_FOREIGN;
-	}
-	rc = probe_folder(step, env->node, folder, err);
-	if (rc != FACT_ABSENT)
-		(void)env->node->unlock(env->node, lock, NULL);
-	return rc;
+	return probe_folder(step, env->node, folder, err);
 }
 
-/* The probe took the lock; a process that comes later takes it again. */
+/* Somebody made the folder between our probe and our lock: it is not ours to undo. */
+static int refuse(struct step *step, struct step_env *env, const char *lock, struct err *err)
+{
+	struct err other = ERR_INIT;
+	int rc;
+
+	json_put_int(step->have, "foreign", 1);
+	rc = step_save(step, env, &other);
+	if (rc < 0)
+		*err = other;
+	(void)env->node->unlock(env->node, lock, NULL);
+	return rc < 0 ? rc : -EEXIST;
+}
+
+/* A process that comes later takes the lock again. */
 static int state_apply(struct step *step, struct step_env *env, const struct wake *wake,
 		       struct wait *next, struct err *err)
 {
@@ -97,6 +98,10 @@ static int state_apply(struct step *step, struct step_env *env, const struct wak
 		return err_say(err, EEXIST, "container %s already exists: another shim holds this "
 			       "id in %s", json_text(step->want, "id", ""),
 			       json_text(step->want, "root", ""));
+	if (rc > 0)
+		rc = probe_folder(step, env->node, folder, err);
+	if (rc == FACT_FOREIGN)
+		return refuse(step, env, lock, err);
 	return rc < 0 ? rc : STEP_DONE;
 }
 
@@ -139,7 +144,10 @@ static int state_undo(struct step *step, struct step_env *env, const struct wake
 		step_note(step, env, "left alone: %s, another shim has taken the id", folder);
 		return STEP_DONE;
 	}
-	if (wake->why == WAKE_CHILD || wake->why == WAKE_DEADLINE) {
+	if (json_int(step->have, "foreign", 0)) {
+		step_note(step, env, "left alone: %s is another container's", folder);
+		rc = STEP_DONE;
+	} else if (wake->why == WAKE_CHILD || wake->why == WAKE_DEADLINE) {
 		rc = step_job_result(env, wake, "remove the runtime's state", err);
 		if (rc < 0 && rc != -ENOENT)
 			return rc;

@@ -106,20 +106,44 @@ static void an_id_that_is_taken_is_foreign_and_says_what_to_do(void **state)
 	assert_string_equal(r.err.text,
 			    "container c1: /r/default/c1 already exists: another container has this "
 			    "id there; to remove it: /usr/bin/runc --root /r/default delete c1");
-	assert_string_equal(r.f.log, "lock\nunlock\n");
+	/* A probe only reads: a lock is a file, which would outlive our death here. */
+	assert_string_equal(r.f.log, "");
 	rig_close(&r);
 }
 
-static void an_id_that_another_shim_holds_is_foreign(void **state)
+static void an_id_that_another_shim_holds_is_refused(void **state)
 {
 	struct rig r;
 
 	(void)state;
 	rig_open(&r, "state", STATE);
 	r.f.locked_by_others = "/run/urunc/lock/state/";
-	assert_int_equal(rig_probe(&r), FACT_FOREIGN);
+	assert_int_equal(rig_probe(&r), FACT_ABSENT);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EEXIST);
 	assert_string_equal(r.err.text, "container c1 already exists: another shim holds this id in "
 					"/r/default");
+	fake_add_dir(&r.f, "/r/default/c1");
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_true(rig_noted(&r, "left alone: /r/default/c1, another shim has taken the id"));
+	rig_close(&r);
+}
+
+static void an_id_that_is_taken_after_the_probe_is_not_ours_to_undo(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "state", STATE);
+	assert_int_equal(rig_probe(&r), FACT_ABSENT);
+	fake_add_dir(&r.f, "/r/default/c1");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EEXIST);
+	assert_string_equal(rig_have(&r), "{'foreign':1}");
+	assert_string_equal(r.f.log, "lock\nunlock\n");
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_int_equal(r.f.job, 0);
+	assert_true(rig_noted(&r, "left alone: /r/default/c1 is another container's"));
+	/* What we would have left by dying with the lock, the undo removes. */
+	assert_string_equal(r.f.log, "lock\nunlock\nlock\nunlock\n");
 	rig_close(&r);
 }
 
@@ -244,7 +268,8 @@ int main(void)
 		cmocka_unit_test(the_bundle_stays_for_containerd_unless_it_has_forgotten_it),
 		cmocka_unit_test(another_folder_of_that_name_is_left_alone),
 		cmocka_unit_test(an_id_that_is_taken_is_foreign_and_says_what_to_do),
-		cmocka_unit_test(an_id_that_another_shim_holds_is_foreign),
+		cmocka_unit_test(an_id_that_another_shim_holds_is_refused),
+		cmocka_unit_test(an_id_that_is_taken_after_the_probe_is_not_ours_to_undo),
 		cmocka_unit_test(what_the_runtime_left_is_removed_and_the_lock_is_let_go),
 		cmocka_unit_test(an_id_that_another_shim_has_taken_since_is_left_alone),
 		cmocka_unit_test(no_unikernel_means_no_choice),

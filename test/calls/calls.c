@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * calls.c - our programs are struck at every system call, one after the other.
+ *
+ *	calls [-e] [-k STRIDE] [-t SECONDS] [-s SEED] [-p POINT] SHIM CTL
+ *
+ * Within a private node whose folder is $T (test/sweep/calls.sh): a task lives until
+ * the act, the act is struck at its Nth system call, `uruncctl recover` is run and
+ * killed at some call of its own, run again to its end, and then the node must hold
+ * what it held before. Each act and N in three ways, see axe.h. With -e nobody dies:
+ * the Nth call of those that can, fails with ENOSPC, EIO, ENOMEM or EMFILE; then
+ * every answer must be a success or a clear error, the shim lives, and after the end of
+ * the task the node is clean.
+ *
+ *	-k	every so-many-th call, from a random one on
+ *	-t	at random, for so long
+ *	-p	this point alone, as a failure prints it: act:way:N:K
+ *
+ * Exit: 0 all survived; 1 not; 2 usage.
+ */
+#include "test/calls/round.h"
+
+#include "journal/base/cleanup.h"
+#include "proto/ttrpc/client.h"
+
+#include <string.h>
+#include <time.h>
+
+#define TOLD_MAX 20 /* failures, after which it is not worth going on */
+
+static const char *const ways[AXE_WHO_N] = { "self", "cli", "all" };
+
+static const struct {
+	int error;
+	const char *name;
+} errors[] = { { ENOSPC, "ENOSPC" }, { EIO, "EIO" }, { ENOMEM, "ENOMEM" }, { EMFILE, "EMFILE" } };
+
+struct sweep {
+	struct round round;
+	bool failing;
+	long stride, seconds;
+	unsigned long seed;
+	unsigned short rand[3];
+	struct point *points;
+	size_t n_points, room;
+	long recover_calls;
+	size_t done, fell, nested, left;
+	size_t act_fell[ACT_N];
+	long act_calls[ACT_N];
+};
+
+static long some(struct sweep *s, long below)
+{
+	return below > 0 ? nrand48(s->rand) % below : 0;
+}
+
+static const char *way_name(const struct point *p)
+{
+	for (size_t i = 0; p->error && i < ARRAY_SIZE(errors); i++)
+		if (errors[i].error == p->error)
+			return errors[i].name;
+	return ways[p->who];
+}
+
+/* ---- the points ---------------------------------------------------------------------------- */
+
+static void add_points(struct sweep *s, struct point like, long calls)
+{
+	for (like.n = 1 + some(s, s->stride); like.n <= calls; like.n += s->stride) {
+		if (s->n_points == s->room) {
+			s->room = s->room ? 2 * s->room : 1024;
+			s->points = reallocarray(s->points, s->room, sizeof(*s->points));
+			if (!s->points)
+				abort();
+		}
+		like.k = s->failing ? 0 : 1 + some(s, s->recover_calls);
+		s->points[s->n_points++] = like;
+	}
+}
+
+static long count(struct sweep *s, struct point p)
+{
+	struct outcome o = round_run(&s->round, &p);
+
+	if (o.why_not)
+		printf("# %s, unharmed: %s", p.act->name, o.why_not);
+	s->left += !o.survived;
+	free(o.why_not);
+	return o.hit.seen;
+}
+
+static void plan_act(struct sweep *s, int at)
+{
+	struct point p = { .act = &acts[at] };
+
+	if (!s->failing) {
+		s->act_calls[at] = count(s, p);
+		for (p.who = AXE_SELF; p.who < AXE_WHO_N; p.who++)
+			add_points(s, p, s->act_calls[at]);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		long calls;
+
+		p.error = errors[i].error;
+		calls = count(s, p);
+		add_points(s, p, calls);
+		s->act_calls[at] += calls;
+	}
+}
+
+/* In any order, when there is no time for all. */
+static void shuffle(struct sweep *s)
+{
+	for (size_t i = s->n_points; i > 1; i--) {
+		size_t k = (size_t)some(s, (long)i);
+		struct point swap = s->points[i - 1];
+
+		s->points[i - 1] = s->points[k];
+		s->points[k] = swap;
+	}
+}
+
+static void plan(struct sweep *s)
+{
+	s->recover_calls = count(s, (struct point){ .act = &acts[ACT_N - 1] });
+	for (int i = 0; i < ACT_N; i++)
+		plan_act(s, i);
+	if (s->seconds)
+		shuffle(s);
+}
+
+static bool read_point(struct sweep *s, const char *text)
+{
+	struct point p = { .act = NULL };
+	char act[32], way[16];
+
+	if (sscanf(text, "%31[^:]:%15[^:]:%ld:%ld", act, way, &p.n, &p.k) != 4)
+		return false;
+	for (int i = 0; i < ACT_N; i++)
+		if (strcmp(acts[i].name, act) == 0)
+			p.act = &acts[i];
+	for (int i = 0; i < AXE_WHO_N; i++)
+		if (strcmp(ways[i], way) == 0)
+			p.who = (enum axe_who)i;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if (strcmp(errors[i].name, way) == 0)
+			p.error = errors[i].error;
+	s->points = calloc(1, sizeof(p));
+	if (!s->points || !p.act)
+		return false;
+	s->points[s->n_points++] = p;
+	return true;
+}
+
+/* ---- the sweep -------------------------------------------------------------------------------- */
+
+static void do_point(struct sweep *s, const struct point *p)
+{
+	struct outcome o = round_run(&s->round, p);
+
+	s->done++;
+	s->fell += o.hit.fell;
+	s->nested += o.nested;
+	s->act_fell[p->act - acts] += o.hit.fell;
+	if (!o.survived) {
+		s->left++;
+		printf("# %s:%s:%ld:%ld (system call %ld), seed %lu: %s", p->act->name, way_name(p),
+		       p->n, p->k, o.hit.number, s->seed, o.why_not);
+		(void)fflush(stdout);
+	}
+	free(o.why_not);
+}
+
+static void report(const struct sweep *s)
+{
+	const char *what = s->failing ? "failed calls" : "deaths";
+
+	for (int i = 0; i < ACT_N; i++)
+		if (s->act_calls[i])
+			printf("# %s: %ld calls, %zu %s\n", acts[i].name, s->act_calls[i],
+			       s->act_fell[i], what);
+	printf("%s 1 - %zu %s, %zu of them with a killed recovery, %zu left (seed %lu)\n",
+	       s->left ? "not ok" : "ok", s->fell, what, s->nested, s->left, s->seed);
+	printf("%s 2 - the axe falls\n1..2\n", s->fell ? "ok" : "not ok");
+}
+
+static void sweep(struct sweep *s)
+{
+	int64_t end = client_deadline((int)s->seconds * 1000);
+
+	if (!s->n_points)
+		plan(s);
+	for (size_t i = 0; i < s->n_points && s->left < TOLD_MAX; i++) {
+		if (s->seconds && client_deadline(0) > end)
+			break;
+		do_point(s, &s->points[i]);
+	}
+	report(s);
+}
+
+/* ---- the beginning ------------------------------------------------------------------------------- */
+
+static int options(struct sweep *s, int argc, char **argv)
+{
+	const char *point = NULL;
+	int c;
+
+	s->stride = 1;
+	s->seed = (unsigned long)time(NULL);
+	while ((c = getopt(argc, argv, "ek:t:s:p:")) >= 0) {
+		if (c == 'e')
+			s->failing = true;
+		else if (c == 'k')
+			s->stride = atol(optarg);
+		else if (c == 't')
+			s->seconds = atol(optarg);
+		else if (c == 's')
+			s->seed = strtoul(optarg, NULL, 10);
+		else if (c == 'p')
+			point = optarg;
+		else
+			return -1;
+	}
+	s->rand[0] = (unsigned short)s->seed;
+	s->rand[1] = (unsigned short)(s->seed >> 16);
+	s->rand[2] = 0x330e;
+	if (argc - optind != 2 || s->stride < 1 || (point && !read_point(s, point)))
+		return -1;
+	s->round.life.shim = argv[optind];
+	s->round.life.ctl = argv[optind + 1];
+	return 0;
+}
+
+static const char *setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value)
+		return value;
+	fprintf(stderr, "calls: %s is not set: see test/sweep/calls.sh\n", name);
+	exit(2);
+}
+
+static int places(struct sweep *s, char *room, size_t size)
+{
+	struct life *l = &s->round.life;
+	const char *root = setting("T");
+	struct err err = ERR_INIT;
+
+	l->daemon = setting("DAEMON");
+	l->ns = setting("NS");
+	l->rootfs = setting("ROOTFS");
+	l->spec = setting("SPEC");
+	l->id = "v";
+	l->log = -1;
+	snprintf(l->root, sizeof(l->root), "%s", root);
+	snprintf(room, size, "%s/journal%c%s/run%c%s/except", root, 0, root, 0, root);
+	l->place.root = room;
+	l->place.run = room + strlen(room) + 1;
+	s->round.places.root = l->root;
+	s->round.places.except = l->place.run + strlen(l->place.run) + 1;
+	if (task_key_make(&l->key, l->daemon, l->ns, l->id, &err) == 0)
+		return 0;
+	fprintf(stderr, "calls: %s\n", err.text);
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct sweep s = { .failing = false };
+	char room[3 * PATH_MAX];
+
+	if (options(&s, argc, argv) < 0) {
+		fputs("usage: calls [-e] [-k STRIDE] [-t SECONDS] [-s SEED] [-p POINT] SHIM CTL\n",
+		      stderr);
+		return 2;
+	}
+	if (places(&s, room, sizeof(room)) < 0)
+		return 2;
+	if (!round_warm(&s.round)) {
+		puts("not ok 1 - a life without a blow goes well");
+		return 1;
+	}
+	sweep(&s);
+	free(s.points);
+	picture_clear(&s.round.before);
+	return s.left > 0 || s.fell == 0;
+}
