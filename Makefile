@@ -5,7 +5,7 @@
 # make unit           the unit tests alone (no root needed)
 # make host           the tests on this machine's kernel (root)
 # make containerd     the tests through a private containerd (root)
-# make sweep          kill at every crash point, recover, look (root)
+# make sweep          kill at crash points and at system calls, recover, look (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
 # make bench          our numbers and the Go shim's, in turn, as a table
 # make lint           layers, lengths, headers, manual pages, cppcheck
@@ -119,7 +119,7 @@ host: all $(HOST) tools
 	test/run $(HOST) test/host/test_*.sh
 containerd: all tools
 	test/run test/containerd/test_*
-sweep:
+sweep: all tools
 	$(MAKE) MODE=crash all tools
 	test/run test/sweep/test_*
 fuzz:
