@@ -207,7 +207,7 @@ static void on_deleted(struct op *op, const struct run_end *end)
 	if (tell_delete(t->journal, &t->exit, task_wall_ns(t), &err) < 0)
 		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
 	outbox_kick(t->outbox);
-	stdio_close(&t->stdio);
+	t->streams = streams_free(t->streams);
 	usage_end(t);
 	told_time(&at, t->exit.at_ns);
 	out.pid = (uint32_t)t->exit.pid;
@@ -216,13 +216,14 @@ static void on_deleted(struct op *op, const struct run_end *end)
 	call_answer(op->call, &out.base);
 }
 
-/* What undoes the container ends every plan; so those under way end first. */
+/* What undoes the container ends every plan; so those under way end first, and what it
+ * has written is with the client. */
 void delete_go_on(struct task *t)
 {
 	struct call *call = t->deleting;
 	struct err err = ERR_INIT;
 
-	if (!call || t->ops || execs_starting(t))
+	if (!call || t->ops || execs_starting(t) || !streams_quiet(t->streams))
 		return;
 	t->deleting = NULL;
 	if (op_begin(t, EV_DELETE, NULL, call, on_deleted, &err) < 0)
@@ -380,8 +381,26 @@ static void on_close_io(struct call *call, const void *in)
 
 	if (!t)
 		return;
-	stdio_close_in(e ? &e->stdio : &t->stdio);
+	if (e)
+		stdio_close_in(&e->stdio);
+	else
+		streams_close_in(t->streams);
 	answer_empty(call);
+}
+
+static void on_resize(struct call *call, const void *in)
+{
+	const Containerd__Task__V2__ResizePtyRequest *req = in;
+	struct exec *e;
+	struct task *t = task_of(call, req->id, req->exec_id, &e);
+	struct err err = ERR_INIT;
+
+	if (!t)
+		return;
+	if (!e && streams_resize(t->streams, req->width, req->height, &err) < 0)
+		call_fail(call, &err);
+	else
+		answer_empty(call);
 }
 
 static void on_exec(struct call *call, const void *in)
@@ -466,6 +485,7 @@ const struct method task_methods[] = {
 	ROW_EMPTY("Resume", resume_request, on_resume),
 	ROW_EMPTY("Update", update_task_request, on_update),
 	ROW_EMPTY("Checkpoint", checkpoint_task_request, on_checkpoint),
+	ROW_EMPTY("ResizePty", resize_pty_request, on_resize),
 	ROW_EMPTY("CloseIO", close_iorequest, on_close_io),
 	ROW_EMPTY("Shutdown", shutdown_request, on_shutdown),
 	{ .name = NULL },

@@ -3,22 +3,22 @@
 
 #include "journal/base/cleanup.h"
 #include "proto/api/task.pb-c.h"
+#include "proto/ttrpc/status.h"
 #include "supervisor/bundle/config.h"
 #include "supervisor/bundle/options.h"
 #include "supervisor/bundle/request.h"
+#include "supervisor/io/console.h"
 #include "supervisor/oci/runtime.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A Create before its plan is opened: its stdio waits for the client's. */
+/* A Create from its request to its answer. */
 struct create {
 	struct task *task;
-	struct call *call;
-	struct event *timer;
-	int64_t until_ms;
+	struct call *call; /* NULL: its plan has it */
+	struct err why;    /* no terminal came      */
 	json_object *request;
 	char *bundle;
 	char *runtime, *root;
@@ -28,8 +28,6 @@ struct create {
 
 static void create_free(struct create *c)
 {
-	if (c->timer)
-		event_free(c->timer);
 	json_object_put(c->request);
 	free(c->bundle);
 	free(c->runtime);
@@ -37,25 +35,36 @@ static void create_free(struct create *c)
 	free(c);
 }
 
+static void create_end(struct create *c)
+{
+	c->task->creating = NULL;
+	create_free(c);
+}
+
 void create_drop(struct task *t)
 {
 	if (!t->creating)
 		return;
-	call_drop(t->creating->call);
-	create_free(t->creating);
-	t->creating = NULL;
+	if (t->creating->call)
+		call_drop(t->creating->call);
+	create_end(t->creating);
+}
+
+/* Nothing is left of it, as far as that could be done. */
+static void create_undone(struct create *c)
+{
+	struct task *t = c->task;
+
+	t->streams = streams_free(t->streams);
+	create_end(c);
+	service_look_idle(t->service);
 }
 
 /* It ends before anything was done. */
 static void create_fail(struct create *c, const struct err *err)
 {
-	struct task *t = c->task;
-
-	stdio_close(&t->stdio);
 	call_fail(c->call, err);
-	t->creating = NULL;
-	create_free(c);
-	service_look_idle(t->service);
+	create_undone(c);
 }
 
 /* ---- what is asked ------------------------------------------------------------------- */
@@ -88,10 +97,19 @@ static struct request_mount *mounts_of(const Containerd__Task__V2__CreateTaskReq
 	return list;
 }
 
+/* Its name, which is journalled before it is made; *ret is NULL without a terminal. */
+static int name_console(const struct create *c, bool terminal, char **ret, struct err *err)
+{
+	const struct service_options *o = c->task->service->o;
+
+	return terminal ? console_path(ret, o->config->run, o->node->random(o->node), err) : 0;
+}
+
 static int make_request(struct create *c, const Containerd__Task__V2__CreateTaskRequest *in,
 			json_object *options, struct err *err)
 {
 	const struct config *config = c->task->service->o->config;
+	auto_free char *console = NULL;
 	auto_free struct request_mount *mounts = mounts_of(in);
 	struct spec spec = SPEC_INIT;
 	struct request_in asked = {
@@ -105,7 +123,10 @@ static int make_request(struct create *c, const Containerd__Task__V2__CreateTask
 
 	if (!mounts)
 		return err_set(err, ENOMEM, "create");
-	rc = spec_load(&spec, c->task->service->o->node, in->bundle, err);
+	rc = name_console(c, in->terminal, &console, err);
+	asked.console = console;
+	if (rc == 0)
+		rc = spec_load(&spec, c->task->service->o->node, in->bundle, err);
 	if (rc == 0)
 		rc = request_make(&c->request, &asked, err);
 	spec_clear(&spec);
@@ -150,30 +171,78 @@ static int tell(struct task *t, json_object *request, struct err *err)
 	return tell_create(t->journal, &what, mounts, t->row.init.pid, task_wall_ns(t), err);
 }
 
-static void on_created(struct op *op, const struct run_end *end)
+static void created(struct create *c)
 {
 	Containerd__Task__V2__CreateTaskResponse out =
 		CONTAINERD__TASK__V2__CREATE_TASK_RESPONSE__INIT;
-	struct task *t = op->task;
-	auto_json json_object *request = NULL;
+	struct task *t = c->task;
 	struct err err = ERR_INIT;
 
-	if (task_refresh(t, &err) < 0)
-		task_break(t, &err);
-	if (t->row.init.pid) /* else it comes with the start, from a checkpoint */
-		stdio_given(&t->stdio);
-	if (end->state != RUN_DONE) {
-		stdio_close(&t->stdio);
-		answer_failure(op->call, end);
-		return;
-	}
-	request = json_tokener_parse(t->row.request);
-	if (tell(t, request, &err) < 0)
+	if (tell(t, c->request, &err) < 0)
 		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
 	outbox_kick(t->outbox);
 	out.pid = (uint32_t)t->row.init.pid;
-	call_answer(op->call, &out.base);
+	call_answer(c->call, &out.base);
+	create_end(c);
 	usage_begin(t);
+}
+
+static void on_taken_back(struct op *op, const struct run_end *end)
+{
+	struct create *c = op->task->creating;
+	struct err err = ERR_INIT;
+
+	if (task_refresh(op->task, &err) < 0)
+		task_break(op->task, &err);
+	if (end->state != RUN_DONE)
+		err_wrap(&c->why, "not all of it was taken back (%.300s)", end->err.text);
+	call_fail_code(c->call, STATUS_UNKNOWN, c->why.text);
+	create_undone(c);
+}
+
+/* There is a container, and it has no terminal. */
+static void take_back(struct create *c, const struct err *why)
+{
+	struct err err = ERR_INIT;
+
+	c->why = *why;
+	err_wrap(&c->why, "OCI runtime create failed");
+	if (op_begin(c->task, EV_DELETE, NULL, NULL, on_taken_back, &err) == 0)
+		return;
+	err_wrap(&c->why, "it was not taken back (%.300s)", err.text);
+	call_fail_code(c->call, STATUS_UNKNOWN, c->why.text);
+	create_undone(c);
+}
+
+static void on_terminal(void *arg, const struct err *why)
+{
+	if (why)
+		take_back(arg, why);
+	else
+		created(arg);
+}
+
+static void on_created(struct op *op, const struct run_end *end)
+{
+	struct task *t = op->task;
+	struct create *c = t->creating;
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	c->call = op->call;
+	if (task_refresh(t, &err) < 0)
+		task_break(t, &err);
+	if (end->state != RUN_DONE) {
+		answer_failure(c->call, end);
+		create_undone(c);
+		return;
+	}
+	if (t->row.init.pid) /* else it comes with the start, from a checkpoint */
+		rc = streams_made(t->streams, on_terminal, c, &err);
+	if (rc == 0)
+		created(c);
+	else if (rc < 0)
+		take_back(c, &err);
 }
 
 static int write_row(struct create *c, struct err *err)
@@ -212,75 +281,51 @@ static int open_plan(struct create *c, struct err *err)
 		rc = remember(c, err);
 	if (rc < 0)
 		return rc;
-	memcpy(options.stdio, t->stdio.fd, sizeof(options.stdio));
+	streams_give(t->streams, &options);
 	options.request = json_object_to_json_string_ext(c->request, JSON_C_TO_STRING_PLAIN);
-	return op_begin(t, EV_CREATE, &options, c->call, on_created, err);
-}
-
-static void go_on(struct create *c);
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	go_on(arg);
-}
-
-static int wait_for_client(struct create *c, const struct stdio_names *names, struct err *err)
-{
-	struct service *s = c->task->service;
-	struct timeval tv = { .tv_usec = STDIO_AGAIN_MS * 1000 };
-
-	if (s->o->node->now_ms(s->o->node) >= c->until_ms)
-		return err_say(err, ETIMEDOUT, "failed to create init process I/O: nobody has opened "
-			       "%s for reading in %d s",
-			       stdio_missing(&c->task->stdio, names), STDIO_MAX_MS / 1000);
-	if (!c->timer)
-		c->timer = evtimer_new(s->base, on_timer, c);
-	if (!c->timer || event_add(c->timer, &tv) < 0)
-		return err_set(err, ENOMEM, "create");
+	rc = op_begin(t, EV_CREATE, &options, c->call, on_created, err);
+	if (rc < 0)
+		return rc;
+	c->call = NULL; /* the plan's */
+	streams_watch(t->streams, t->ops->driver);
 	return 0;
 }
 
-static void go_on(struct create *c)
+static void on_streams(void *arg, const struct err *why)
+{
+	struct create *c = arg;
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	if (why)
+		create_fail(c, why);
+	else
+		rc = open_plan(c, &err);
+	if (rc < 0)
+		create_fail(c, &err);
+}
+
+static int make_streams(struct create *c, struct err *err)
 {
 	struct task *t = c->task;
-	const struct stdio_names names = {
-		.name = { json_text(c->request, "stdin", ""), json_text(c->request, "stdout", ""),
-			  json_text(c->request, "stderr", "") },
-		.terminal = json_true(c->request, "terminal"),
-		.uid = c->uid, .gid = c->gid,
+	const struct streams_options options = {
+		.task = t, .io = &t->stdio, .id = t->row.key.id, .quiet = delete_go_on,
+		.names = {
+			.name = { json_text(c->request, "stdin", ""),
+				  json_text(c->request, "stdout", ""),
+				  json_text(c->request, "stderr", "") },
+			.terminal = json_true(c->request, "terminal"),
+			.uid = c->uid, .gid = c->gid,
+		},
+		.console = json_text(c->request, "console", ""),
 	};
-	struct err err = ERR_INIT;
-	int rc;
 
-	if (names.terminal)
-		rc = err_say(&err, ENOTSUP, "a terminal is not supported yet; run without it");
-	else if (stdio_wants_logger(&names))
-		rc = err_say(&err, ENOTSUP, "logging binary %s is not supported yet", names.name[1]);
-	else
-		rc = stdio_open(&t->stdio, &names, &err);
-	if (rc == STDIO_WAIT) {
-		rc = wait_for_client(c, &names, &err);
-		if (rc == 0)
-			return;
-	} else if (rc < 0) {
-		err_wrap(&err, "failed to create init process I/O");
-	}
-	if (rc == 0)
-		rc = open_plan(c, &err);
-	if (rc < 0) {
-		create_fail(c, &err);
-		return;
-	}
-	t->creating = NULL;
-	create_free(c);
+	return streams_new(&t->streams, &options, err);
 }
 
 void create_begin(struct task *t, struct call *call, const void *in)
 {
 	const Containerd__Task__V2__CreateTaskRequest *req = in;
-	struct node *n = t->service->o->node;
 	struct err err = ERR_INIT;
 	struct create *c = NULL;
 	int rc = check(t, req, &err);
@@ -295,12 +340,12 @@ void create_begin(struct task *t, struct call *call, const void *in)
 	}
 	c->task = t;
 	c->call = call;
-	c->until_ms = n->now_ms(n) + STDIO_MAX_MS;
 	t->creating = c;
 	rc = read_request(c, req, &err);
-	if (rc < 0) {
+	if (rc == 0)
+		rc = make_streams(c, &err);
+	if (rc < 0)
 		create_fail(c, &err);
-		return;
-	}
-	go_on(c);
+	else
+		streams_open(t->streams, on_streams, c);
 }

@@ -13,6 +13,8 @@ struct driver {
 	struct run *run;
 	driver_done_fn *done;
 	void *arg;
+	void (*turned)(void *arg); /* NULL: nobody is told */
+	void *turned_arg;
 	struct wake wake; /* the next one */
 	struct ident child;
 	struct event *ev_child, *ev_fd, *ev_time; /* NULL: not waited for */
@@ -163,9 +165,17 @@ static void turn(struct driver *d)
 	state = run_wake(d->run, &d->wake, &wait);
 	if (state == RUN_WAITING) {
 		arm(d, &wait);
+		if (d->turned)
+			d->turned(d->turned_arg);
 		return;
 	}
 	finish(d, state);
+}
+
+void driver_each_turn(struct driver *d, void (*fn)(void *arg), void *arg)
+{
+	d->turned = fn;
+	d->turned_arg = arg;
 }
 
 struct driver *driver_start(struct event_base *base, struct node *node, struct run *run,

@@ -33,6 +33,9 @@ typedef void driver_done_fn(void *arg, const struct run_end *end);
 struct driver *driver_start(struct event_base *base, struct node *node, struct run *run,
 			    enum wake_why why, driver_done_fn *done, void *arg, struct err *err);
 
+/* From now on call @fn after each turn of the run that did not end it. */
+void driver_each_turn(struct driver *d, void (*fn)(void *arg), void *arg);
+
 /* Stop waiting and close the run; its rows stay. @done is not called. NULL is fine. */
 void driver_stop(struct driver *d);
 

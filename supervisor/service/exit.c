@@ -137,6 +137,7 @@ static void exit_seen(struct task *t, int status)
 		       : WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status)
 					     : (uint32_t)WEXITSTATUS(status);
 	usage_exited(t);
+	streams_exited(t->streams);
 	t->exit_how = status == -1 ? EXIT_UNKNOWN : EXIT_REAPED;
 	if (t->life != LIFE_PAUSED || thaw(t) < 0)
 		end_rest(t);

@@ -228,6 +228,7 @@ struct task *task_free(struct task *t)
 		event_free(t->exit_again);
 	outbox_free(t->outbox);
 	usage_end(t);
+	streams_free(t->streams);
 	stdio_close(&t->stdio);
 	for (int i = 0; i < 3; i++)
 		free(t->name[i]);

@@ -12,6 +12,7 @@
 #include "supervisor/events/events.h"
 #include "supervisor/events/outbox.h"
 #include "supervisor/service/service.h"
+#include "supervisor/service/streams.h"
 
 #define EXIT_AGAIN_MS 20   /* the journal was busy              */
 #define DRAIN_MS      5000 /* for the last events, at the end   */
@@ -50,7 +51,8 @@ struct task {
 	bool shared_pids;         /* its processes outlive its init            */
 	struct usage *usage;      /* of its cgroup; NULL: none, or not known   */
 	struct stdio stdio;
-	struct create *creating;  /* between the request and its plan          */
+	struct streams *streams;  /* which has it; NULL: none, or not ours     */
+	struct create *creating;  /* between the request and its answer        */
 	struct op *ops;           /* plans under way                           */
 	struct waiter *waiters;
 	struct event *init_gone;  /* its pidfd; NULL: not watched              */

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/service/streams.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/bundle/config.h"
+#include "supervisor/io/console.h"
+#include "supervisor/io/pty.h"
+#include "supervisor/service/task.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct streams {
+	struct task *task;
+	struct stdio *io;
+	struct stdio_names names;
+	void (*quiet)(struct task *t);
+	streams_fn *done; /* NULL: nobody waits */
+	void *arg;
+	struct event *timer;
+	int64_t until_ms;
+	char *console;    /* NULL: no terminal */
+	int console_fd;   /* the step's, for a turn of its run */
+	struct console_wait *wait;
+	struct pty *pty;
+	bool made;        /* by the runtime */
+	bool exited;
+	bool drained;     /* or given up    */
+	struct err why;   /* the terminal did not come */
+};
+
+int streams_new(struct streams **ret, const struct streams_options *o, struct err *err)
+{
+	struct streams *s = calloc(1, sizeof(*s));
+
+	if (s) {
+		*s = (struct streams){ .task = o->task, .io = o->io, .names = o->names,
+				       .quiet = o->quiet, .console_fd = -1 };
+		s->console = *o->console ? strdup(o->console) : NULL;
+	}
+	if (!s || (*o->console && !s->console)) {
+		free(s);
+		return err_set(err, ENOMEM, "the standard streams");
+	}
+	*ret = s;
+	return 0;
+}
+
+struct streams *streams_free(struct streams *s)
+{
+	if (!s)
+		return NULL;
+	if (s->timer)
+		event_free(s->timer);
+	if (s->console_fd >= 0)
+		(void)close(s->console_fd);
+	console_wait_free(s->wait);
+	pty_free(s->pty);
+	stdio_close(s->io);
+	free(s->console);
+	free(s);
+	return NULL;
+}
+
+static struct event_base *base_of(const struct streams *s)
+{
+	return s->task->service->base;
+}
+
+static struct node *node_of(const struct streams *s)
+{
+	return s->task->service->o->node;
+}
+
+/* The last thing of a turn: @s may be gone. */
+static void finish(struct streams *s, const struct err *why)
+{
+	streams_fn *done = s->done;
+
+	s->done = NULL;
+	done(s->arg, why);
+}
+
+/* ---- the client ---------------------------------------------------------------------- */
+
+static void open_go_on(struct streams *s);
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	open_go_on(arg);
+}
+
+static int wait_for_client(struct streams *s, struct err *err)
+{
+	struct timeval tv = { .tv_usec = STDIO_AGAIN_MS * 1000 };
+
+	if (node_of(s)->now_ms(node_of(s)) >= s->until_ms)
+		return err_say(err, ETIMEDOUT, "nobody has opened %s for reading in %d s",
+			       stdio_missing(s->io, &s->names), STDIO_MAX_MS / 1000);
+	if (!s->timer)
+		s->timer = evtimer_new(base_of(s), on_again, s);
+	if (!s->timer || event_add(s->timer, &tv) < 0)
+		return err_set(err, ENOMEM, "wait for a client");
+	return STREAMS_WAIT;
+}
+
+static void open_go_on(struct streams *s)
+{
+	struct err err = ERR_INIT;
+	int rc;
+
+	if (stdio_wants_logger(&s->names))
+		rc = err_say(&err, ENOTSUP, "logging binary %s is not supported yet",
+			     s->names.name[1]);
+	else
+		rc = stdio_open(s->io, &s->names, &err);
+	if (rc == STDIO_WAIT)
+		rc = wait_for_client(s, &err);
+	if (rc == STREAMS_WAIT)
+		return;
+	if (s->timer)
+		event_free(TAKE_PTR(s->timer));
+	if (rc < 0)
+		err_wrap(&err, "failed to create init process I/O");
+	finish(s, rc < 0 ? &err : NULL);
+}
+
+void streams_open(struct streams *s, streams_fn *done, void *arg)
+{
+	s->done = done;
+	s->arg = arg;
+	s->until_ms = node_of(s)->now_ms(node_of(s)) + STDIO_MAX_MS;
+	open_go_on(s);
+}
+
+/* ---- the terminal ---------------------------------------------------------------------- */
+
+static void on_pty(void *arg, enum pty_told what, const struct err *why)
+{
+	struct streams *s = arg;
+
+	if (what == PTY_LOST) {
+		log_say(s->task->service->o->log, LOG_LEVEL_WARNING, "task %s: %s",
+			s->task->row.key.id, why->text);
+		return;
+	}
+	s->drained = true;
+	s->quiet(s->task);
+}
+
+static void on_console(void *arg, int master, const struct err *why)
+{
+	struct streams *s = arg;
+
+	s->wait = NULL;
+	if (master < 0)
+		s->why = *why;
+	else if (pty_new(&s->pty, base_of(s), master, s->io, on_pty, s, &s->why) < 0)
+		(void)close(master);
+	if (s->made)
+		finish(s, s->why.code ? &s->why : NULL);
+}
+
+/* The step has made the socket in this turn, and let the runtime run. */
+static void on_turn(void *arg)
+{
+	struct streams *s = arg;
+	int fd = TAKE_FD(s->console_fd);
+
+	if (fd >= 0)
+		(void)console_wait_new(&s->wait, base_of(s), s->console, fd,
+				       s->task->service->o->config->runtime_timeout_s * 1000,
+				       on_console, s, &s->why);
+}
+
+void streams_give(struct streams *s, struct run_options *options)
+{
+	if (s->console)
+		options->ret_console_fd = &s->console_fd;
+	else
+		memcpy(options->stdio, s->io->fd, sizeof(options->stdio));
+}
+
+void streams_watch(struct streams *s, struct driver *d)
+{
+	if (s->console)
+		driver_each_turn(d, on_turn, s);
+}
+
+int streams_made(struct streams *s, streams_fn *done, void *arg, struct err *err)
+{
+	if (!s->console) {
+		stdio_given(s->io);
+		return 0;
+	}
+	if (s->pty)
+		return 0;
+	if (!s->wait) {
+		*err = s->why;
+		return err->code ? -err->code : err_say(err, EIO, "no console socket was made");
+	}
+	s->made = true;
+	s->done = done;
+	s->arg = arg;
+	console_runtime_ended(s->wait);
+	return STREAMS_WAIT;
+}
+
+int streams_resize(struct streams *s, unsigned width, unsigned height, struct err *err)
+{
+	return s && s->pty ? pty_resize(s->pty, width, height, err) : 0;
+}
+
+void streams_close_in(struct streams *s)
+{
+	if (s && s->pty)
+		pty_close_in(s->pty);
+	else if (s)
+		stdio_close_in(s->io);
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+void streams_exited(struct streams *s)
+{
+	if (!s || s->exited)
+		return;
+	s->exited = true;
+	if (s->pty)
+		pty_exited(s->pty);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct streams *s = arg;
+
+	(void)fd;
+	(void)what;
+	log_say(s->task->service->o->log, LOG_LEVEL_WARNING,
+		"task %s: its terminal's last output was not read in %d s, and is given up",
+		s->task->row.key.id, STREAMS_DRAIN_MS / 1000);
+	s->drained = true;
+	s->quiet(s->task);
+}
+
+/* Nobody may ever read the rest. */
+static bool wait_for_rest(struct streams *s)
+{
+	struct timeval tv = { .tv_sec = STREAMS_DRAIN_MS / 1000 };
+
+	if (s->timer)
+		return true;
+	s->timer = evtimer_new(base_of(s), on_late, s);
+	return s->timer && event_add(s->timer, &tv) == 0;
+}
+
+bool streams_quiet(struct streams *s)
+{
+	return !s || !s->pty || !s->exited || s->drained || !wait_for_rest(s);
+}
