@@ -7,7 +7,8 @@
  *
  * It is no child row: children are work that a fence ends, and this is the one that
  * stays. It waits at its gate until its identity is committed, here and in the task's
- * row.
+ * row. `start` dies right after opening the gate: the server itself goes on with the
+ * plan, and is what it asks for.
  */
 #include "supervisor/step/step.h"
 
@@ -35,6 +36,20 @@ static int remember(struct step *step, struct step_env *env, const struct ident 
 	return rc;
 }
 
+/* 1: we are the server that the row names; 0. */
+static int is_self(struct step *step, struct node *node, struct err *err)
+{
+	struct ident self;
+	struct ident who;
+	int rc;
+
+	if (!json_ident(step->have, "shim", &who) ||
+	    !epoch_same_pids(step->task->epoch, node->epoch(node)))
+		return 0;
+	rc = node->self(node, &self, err);
+	return rc < 0 ? rc : self.pid == who.pid && self.start == who.start;
+}
+
 static int server_apply(struct step *step, struct step_env *env, const struct wake *wake,
 			struct wait *next, struct err *err)
 {
@@ -53,6 +68,9 @@ static int server_apply(struct step *step, struct step_env *env, const struct wa
 	int rc;
 
 	(void)next;
+	rc = is_self(step, node, err);
+	if (rc)
+		return rc < 0 ? rc : STEP_DONE;
 	/* Begun by another process: its child has read end of file and is gone. */
 	if (wake->why != WAKE_BEGIN || !env->serve)
 		return err_say(err, EINTR, "the start of the shim was interrupted; start it again");
@@ -76,7 +94,6 @@ static int server_undo(struct step *step, struct step_env *env, const struct wak
 		       struct wait *next, struct err *err)
 {
 	struct node *node = env->node;
-	struct ident self;
 	struct ident who;
 	int rc;
 
@@ -85,12 +102,10 @@ static int server_undo(struct step *step, struct step_env *env, const struct wak
 	if (!json_ident(step->have, "shim", &who) ||
 	    !epoch_same_pids(step->task->epoch, node->epoch(node)))
 		return STEP_DONE;
-	rc = node->self(node, &self, err);
-	if (rc < 0)
-		return rc;
 	/* The shim that takes itself down ends by itself, after the last row. */
-	if (self.pid == who.pid && self.start == who.start)
-		return STEP_DONE;
+	rc = is_self(step, node, err);
+	if (rc)
+		return rc < 0 ? rc : STEP_DONE;
 	if (env->shared && node->alive(node, &who, NULL) > 0)
 		return err_say(err, EBUSY, "shim %d serves other tasks too; it goes with the last "
 			       "of them", (int)who.pid);

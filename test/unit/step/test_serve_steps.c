@@ -246,6 +246,22 @@ static void the_server_runs_on_after_the_step(void **state)
 	rig_close(&r);
 }
 
+static void the_server_itself_goes_on_with_the_plan_of_a_dead_start(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "server", "{}");
+	(void)rig_probe(&r);
+	fake_add_proc(&r.f, 1, 1, NULL);
+	rig_set_have(&r, "{'shim':{'pid':1,'start':1}}");
+	assert_int_equal(rig_apply(&r, WAKE_RESUME), STEP_DONE);
+	rig_set_have(&r, "{'shim':{'pid':77,'start':5}}");
+	assert_int_equal(rig_apply(&r, WAKE_RESUME), -EINTR);
+	assert_string_equal(r.f.log, "");
+	rig_close(&r);
+}
+
 static void undo_kills_the_server_and_waits_for_it(void **state)
 {
 	struct rig r;
@@ -310,6 +326,7 @@ int main(void)
 		cmocka_unit_test(an_address_file_never_noted_is_known_by_its_text),
 		cmocka_unit_test(the_server_is_known_before_it_may_act),
 		cmocka_unit_test(the_server_runs_on_after_the_step),
+		cmocka_unit_test(the_server_itself_goes_on_with_the_plan_of_a_dead_start),
 		cmocka_unit_test(undo_kills_the_server_and_waits_for_it),
 		cmocka_unit_test(a_server_that_undoes_itself_does_not_kill_itself),
 		cmocka_unit_test(a_server_of_another_boot_or_shared_is_not_killed),
