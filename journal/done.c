@@ -140,6 +140,50 @@ static int hold(const struct journal_place *place, const struct task_key *key,
 	return r;
 }
 
+static bool there(const char *path, const char *tail)
+{
+	char side[PATH_MAX];
+
+	return place_side(side, path, tail, NULL) == 0 && access(side, F_OK) == 0;
+}
+
+static bool any_left(const char *live, const char *rescue, const char *lock)
+{
+	return there(lock, "") || there(live, "-wal") || there(live, "-shm") ||
+	       there(rescue, "") || there(rescue, "-wal") || there(rescue, "-shm");
+}
+
+static int sweep_sides(const char *live, const char *rescue, const char *lock, struct err *err)
+{
+	int r = place_drop_sides(live, err);
+
+	if (r == 0)
+		r = file_unlink(rescue, err);
+	if (r == 0)
+		r = place_drop_sides(rescue, err);
+	return r == 0 ? file_unlink(lock, err) : r;
+}
+
+int journal_sweep(const struct journal_place *place, const struct task_key *key,
+		  struct err *err)
+{
+	char live[PATH_MAX], rescue[PATH_MAX], lock[PATH_MAX];
+	auto_fd int fd = -1;
+	int r = place_path(live, place, key, PLACE_LIVE, err);
+
+	if (r == 0)
+		r = place_path(rescue, place, key, PLACE_RESCUE, err);
+	if (r == 0)
+		r = place_path(lock, place, key, PLACE_LOCK, err);
+	if (r < 0 || access(live, F_OK) == 0 || !any_left(live, rescue, lock))
+		return r;
+	r = hold(place, key, lock, &fd, err);
+	/* Under the lock: nobody makes the task meanwhile. */
+	if (r == 0 && access(live, F_OK) < 0)
+		r = sweep_sides(live, rescue, lock, err);
+	return r;
+}
+
 int journal_set_aside(const struct journal_place *place, const struct task_key *key,
 		      char *ret_path, struct err *err)
 {

@@ -192,6 +192,11 @@ int journal_owner(const struct journal_place *place, const struct task_key *key,
  * *jp is closed and NULL, also on failure (then the file is still live). */
 int journal_finish(struct journal **jp, struct err *err);
 
+/* What a dead finish left of a task that is not live any more: a WAL, a copy, the lock.
+ * Nothing if the task is live. -EAGAIN: somebody is just making it, or moving it. */
+int journal_sweep(const struct journal_place *place, const struct task_key *key,
+		  struct err *err);
+
 /* Move a damaged file (with WAL) to torn/; @ret_path (ERR_TEXT_MAX bytes) says where.
  * A rescue copy is removed. -EAGAIN: its owner lives; -ENOENT. Close it before. */
 int journal_set_aside(const struct journal_place *place, const struct task_key *key,

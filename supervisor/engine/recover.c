@@ -335,6 +335,8 @@ static int unusable(struct work *w, int r, struct err *err)
 {
 	char path[ERR_TEXT_MAX];
 
+	if (r == -ENOENT && !(w->flags & RECOVER_DRY))
+		(void)journal_sweep(w->place, &w->ret->key, NULL);
 	if (r == -ENOENT && (w->flags & RECOVER_DELETE))
 		return work_history(w, err);
 	if (r == -ENOENT || r == -ENOMEM)

@@ -341,6 +341,22 @@ static void pruning_sweeps_what_the_dead_left_half_made(void **state)
 	assert_int_equal(try_open(w, "c1", JOURNAL_OWN), 0);
 }
 
+static void what_a_dead_finish_left_of_one_task_is_swept(void **state)
+{
+	struct world *w = *state;
+	struct task_key gone = test_key("gone");
+	struct task_key c1 = test_key("c1");
+
+	make(w, "c1");
+	put(w, "gone", "-wal");
+	put(w, "gone", "-shm");
+	put(w, "c2", "-wal");
+	assert_int_equal(journal_sweep(&w->p.place, &gone, &w->err), 0);
+	assert_false(there(w, "gone", "-wal") || there(w, "gone", "-shm"));
+	assert_int_equal(journal_sweep(&w->p.place, &c1, &w->err), 0);
+	assert_true(there(w, "c1", "") && there(w, "c1", "-wal") && there(w, "c2", "-wal"));
+}
+
 /* SQLite would play a WAL that it finds beside the new file into it. */
 static void a_new_file_does_not_inherit_an_old_wal(void **state)
 {
@@ -427,6 +443,7 @@ int main(void)
 		T(history_is_newest_first),
 		T(pruning_keeps_the_newest_and_the_young),
 		T(pruning_sweeps_what_the_dead_left_half_made),
+		T(what_a_dead_finish_left_of_one_task_is_swept),
 		T(a_new_file_does_not_inherit_an_old_wal),
 		T(a_long_life_can_be_folded),
 		T(a_rescue_copy_is_gone_on_with_and_ends_with_the_task),
