@@ -184,35 +184,6 @@ int journal_sweep(const struct journal_place *place, const struct task_key *key,
 	return r;
 }
 
-int journal_set_aside(const struct journal_place *place, const struct task_key *key,
-		      char *ret_path, struct err *err)
-{
-	char live[PATH_MAX], rescue[PATH_MAX], torn[PATH_MAX], lock[PATH_MAX];
-	auto_fd int fd = -1;
-	int r = place_path(live, place, key, PLACE_LIVE, err);
-
-	if (r == 0 && access(live, F_OK) < 0)
-		r = err_set(err, errno, "set aside %s", live);
-	if (r == 0)
-		r = place_path(rescue, place, key, PLACE_RESCUE, err);
-	if (r == 0)
-		r = hold(place, key, lock, &fd, err);
-	if (r == 0)
-		r = place_torn_name(torn, place, key, err);
-	if (r == 0 && strlen(torn) >= ERR_TEXT_MAX)
-		r = err_set(err, ENAMETOOLONG, "%s", torn);
-	if (r == 0)
-		r = file_unlink(rescue, err);
-	if (r == 0)
-		r = place_drop_sides(rescue, err);
-	if (r == 0)
-		r = move_database(live, torn, true, err);
-	if (r < 0)
-		return r;
-	memcpy(ret_path, torn, strlen(torn) + 1);
-	return file_unlink(lock, err);
-}
-
 /* ---- sweeping ---------------------------------------------------------------- */
 
 struct sweep {

@@ -14,6 +14,7 @@ struct journal {
 	struct journal_place place; /* NULLs for a file opened by its path */
 	struct task_key key;
 	char *file;     /* the database's path                          */
+	char *torn;     /* what stood there before, set aside; or NULL   */
 	int lock;       /* the locked descriptor, -1: a reader          */
 	int64_t lease;  /* 0: a reader                                  */
 	bool rescue;    /* file is the copy under <run>/rescue          */

@@ -20,6 +20,7 @@ struct journal *journal_close(struct journal *j)
 	if (j->lock >= 0)
 		(void)close(j->lock);
 	free(j->file);
+	free(j->torn);
 	free(j);
 	return NULL;
 }
@@ -33,6 +34,7 @@ void journal_forget(struct journal *j)
 		return;
 	sql_close(&j->sql);
 	free(j->file);
+	free(j->torn);
 	free(j);
 }
 

@@ -197,10 +197,13 @@ int journal_finish(struct journal **jp, struct err *err);
 int journal_sweep(const struct journal_place *place, const struct task_key *key,
 		  struct err *err);
 
-/* Move a damaged file (with WAL) to torn/; @ret_path (ERR_TEXT_MAX bytes) says where.
- * A rescue copy is removed. -EAGAIN: its owner lives; -ENOENT. Close it before. */
-int journal_set_aside(const struct journal_place *place, const struct task_key *key,
-		      char *ret_path, struct err *err);
+/* A damaged file (with WAL) is kept in torn/, @ret_path (ERR_TEXT_MAX bytes) says where,
+ * and an empty one is made in its place, *ret: owned, as by OWN, with rows that say
+ * nothing, not even an epoch. So whoever dies before new rows are committed leaves a
+ * file that asks to be rebuilt. A rescue copy is what is kept if there is one. -EAGAIN:
+ * its owner lives; -ENOENT. */
+int journal_set_aside(struct journal **ret, const struct journal_place *place,
+		      const struct task_key *key, char *ret_path, struct err *err);
 
 /* Quick check of a file: 0 whole, -EUCLEAN with the finding in @err. */
 int journal_check(struct journal *j, struct err *err);

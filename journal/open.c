@@ -239,6 +239,43 @@ static int own_rescue(struct journal *j, const char *live, const char *rescue, s
 	return r == 0 ? own_file(j, rescue, err) : r;
 }
 
+/* ---- damaged ------------------------------------------------------------------- */
+
+/*
+ * Crash by crash: an incomplete copy nobody reads; a whole one; the WAL is gone, and the
+ * file as damaged as before, or all of it was in the WAL and it is an empty one; it is
+ * an empty one.
+ */
+static int set_aside(struct journal *j, const char *live, const char *rescue, struct err *err)
+{
+	char torn[PATH_MAX];
+	int r;
+
+	if (missing(live)) {
+		unlink_lock(j);
+		return say_missing(&j->key, err);
+	}
+	r = place_torn_name(torn, &j->place, &j->key, err);
+	if (r == 0 && strlen(torn) >= ERR_TEXT_MAX)
+		r = err_set(err, ENAMETOOLONG, "%s", torn);
+	if (r == 0)
+		r = copy_database(exists(rescue) ? rescue : live, torn, err);
+	crash_point("journal.torn.kept");
+	if (r == 0)
+		r = remove_database(rescue, err);
+	if (r == 0)
+		r = place_drop_sides(live, err);
+	crash_point("journal.torn.dropped");
+	if (r == 0)
+		r = write_image(live, err);
+	if (r == 0)
+		r = own_file(j, live, err);
+	if (r < 0)
+		return r;
+	j->torn = strdup(torn);
+	return j->torn ? 0 : err_set(err, ENOMEM, "set aside %s", live);
+}
+
 /* ---- readers ----------------------------------------------------------------- */
 
 /*
@@ -339,6 +376,19 @@ int journal_open_rescue(struct journal **ret, const struct journal_place *place,
 			const struct task_key *key, struct err *err)
 {
 	return enter(ret, place, key, own_rescue, err);
+}
+
+int journal_set_aside(struct journal **ret, const struct journal_place *place,
+		      const struct task_key *key, char *ret_path, struct err *err)
+{
+	struct journal *j = NULL;
+	int r = enter(&j, place, key, set_aside, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(ret_path, ERR_TEXT_MAX, "%s", j->torn);
+	*ret = j;
+	return 0;
 }
 
 /* A finished file is never written again and, as a rule, has no WAL beside it. */

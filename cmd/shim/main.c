@@ -112,6 +112,8 @@ static int act(struct shim *shim, struct err *err)
 	rc = task_key_make(&shim->key, shim->flags.address, shim->flags.ns, shim->flags.id, err);
 	if (rc < 0)
 		return rc;
+	shim->engine.address = shim->flags.address;
+	shim->engine.bundle = shim->flags.bundle;
 	if (strcmp(shim->flags.action, "start") == 0) {
 		crash_role("start");
 		return shim_start(shim, err);

@@ -78,6 +78,7 @@ static int read_asked(struct start *st, struct err *err)
 	if (rc == 0)
 		rc = bootstrap_socket(st->socket, st->boot.socket_dir, f->address, f->ns, f->id,
 				      err);
+	st->shim->engine.bundle = st->bundle;
 	if (rc == 0)
 		snprintf(st->address, sizeof(st->address), "unix://%s", st->socket);
 	return rc;
@@ -164,10 +165,9 @@ static int make_way(struct start *st, struct err *err)
 
 	if (rc == -ENOENT)
 		return 0;
-	if (rc == -EUCLEAN) {
-		char where[ERR_TEXT_MAX];
-
-		return journal_set_aside(&st->shim->place, &st->shim->key, where, err);
+	if (rc == -EUCLEAN) { /* containerd begins anew, whatever it held */
+		flags = RECOVER_DELETE;
+		rc = 0;
 	}
 	if (rc == 1)
 		st->adopted = true;

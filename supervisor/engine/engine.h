@@ -38,6 +38,9 @@ typedef int plan_fn(struct plan_list *ret, enum plan plan, const struct task_row
 struct engine {
 	struct node *node;
 	const struct config *config;
+	/* What containerd said when it called us: its address and the bundle. NULL, or "":
+	 * it did not. */
+	const char *address, *bundle;
 	/* NULL: the real ones, step_kinds and plan_make(). Tests bring their own. */
 	const struct step_ops *const *kinds;
 	plan_fn *make;

@@ -168,8 +168,8 @@ int work_history(struct work *w, struct err *err)
 /* ---- the host ----------------------------------------------------------------------------------- */
 
 struct found {
-	char text[4096];
-	size_t len;
+	char *text;
+	size_t size, len;
 };
 
 static int add_found(void *arg, const struct task_key *key, const char *what)
@@ -177,17 +177,16 @@ static int add_found(void *arg, const struct task_key *key, const char *what)
 	struct found *f = arg;
 
 	(void)key;
-	if (f->len < sizeof(f->text))
-		f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "%s%s",
+	if (f->len < f->size)
+		f->len += (size_t)snprintf(f->text + f->len, f->size - f->len, "%s%s",
 					   f->len ? "; " : "", what);
 	return 0;
 }
 
-void work_search_host(struct work *w)
+void work_search_host(struct work *w, char *text, size_t size)
 {
-	struct found f = { .len = 0 };
+	struct found f = { .text = text, .size = size };
 
+	*text = '\0';
 	(void)host_search(w->engine, &w->ret->key, add_found, &f, NULL);
-	free(w->ret->left);
-	w->ret->left = strdup(f.len ? f.text : "nothing under its name was found");
 }

@@ -72,7 +72,13 @@ static void say_found(struct work *w)
 	picture_words(&w->before, NULL, held, sizeof(held));
 	say_process(shim, sizeof(shim), "shim", &w->task.shim, w->shim_alive);
 	say_process(init, sizeof(init), "init", &w->task.init, w->init_alive);
-	say(&w->ret->found, "%s%s%s%s%s", w->task.state, shim, init, *held ? "; " : "", held);
+	if (!w->rebuilt) {
+		say(&w->ret->found, "%s%s%s%s%s", w->task.state, shim, init, *held ? "; " : "",
+		    held);
+		return;
+	}
+	say(&w->ret->found, "a journal that says nothing%s%s%s%s%s%s", *w->torn ? " (the damaged "
+	    "one is kept as " : "", w->torn, *w->torn ? ")" : "", init, *held ? "; " : "", held);
 }
 
 /* Everything that its rows and the host say at first sight. */
@@ -202,8 +208,9 @@ static void say_done(struct work *w)
 	w->did = *words || *after.killed;
 	say(&w->ret->done, "%s%s%s%s%s", *after.killed ? "killed " : "", after.killed,
 	    *after.killed && *words ? "; " : "", *words ? "took back " : "", words);
-	if (after.total)
-		say(&w->ret->left, "%s", after.rows);
+	if (after.total || *w->unclear)
+		say(&w->ret->left, "%s%s%s", after.rows,
+		    after.total && *w->unclear ? "; " : "", w->unclear);
 }
 
 static int close_file(struct work *w, struct err *err)
@@ -217,6 +224,9 @@ static int close_file(struct work *w, struct err *err)
 	crash_point("finished");
 	if (r < 0)
 		return answer(w, RECOVER_LEFT, err->text);
+	if (*w->unclear)
+		return answer(w, RECOVER_LEFT, "its journal said nothing, and the host does not prove "
+			      "this to be the task's; look, and remove by hand what is");
 	return answer(w, w->did ? RECOVER_DONE : RECOVER_CLEAN,
 		      w->forgotten ? w->why_forgotten : NULL);
 }
@@ -277,6 +287,19 @@ static int take_down(struct work *w, struct err *err)
 	return r;
 }
 
+/* The lease is ours. */
+static int go_on(struct work *w, struct err *err)
+{
+	int r = look(w, w->j, err);
+
+	if (r == 0 && !*w->task.epoch) {
+		r = work_rebuild(w, err);
+		if (r == 0)
+			r = look(w, w->j, err);
+	}
+	return r < 0 ? r : take_down(w, err);
+}
+
 /* ---- one task ------------------------------------------------------------------------------ */
 
 /* 1: it may be taken; 0: the report says why not. */
@@ -325,33 +348,32 @@ static int one(struct work *w, struct err *err)
 	r = owner ? take_from(w, owner, err) : own(w, err);
 	if (r == -EAGAIN)
 		return w->ret->result != RECOVER_NONE_ ? 0 : answer(w, RECOVER_HEALTHY, err->text);
-	if (r == 0)
-		r = look(w, w->j, err);
-	return r < 0 ? r : take_down(w, err);
+	return r < 0 ? r : go_on(w, err);
+}
+
+/* Its damaged file is kept, and an empty one is in its place: what it held is for the
+ * host to say. */
+static int damaged(struct work *w, struct err *err)
+{
+	int r;
+
+	if (w->flags & RECOVER_DRY)
+		return answer(w, RECOVER_WOULD, err->text);
+	w->j = journal_close(w->j);
+	r = journal_set_aside(&w->j, w->place, &w->ret->key, w->torn, err);
+	return r < 0 ? r : go_on(w, err);
 }
 
 /* A file that can't be used. 0: the report says so. */
 static int unusable(struct work *w, int r, struct err *err)
 {
-	char path[ERR_TEXT_MAX];
-
 	if (r == -ENOENT && !(w->flags & RECOVER_DRY))
 		(void)journal_sweep(w->place, &w->ret->key, NULL);
 	if (r == -ENOENT && (w->flags & RECOVER_DELETE))
 		return work_history(w, err);
 	if (r == -ENOENT || r == -ENOMEM)
 		return r;
-	if (r != -EUCLEAN)
-		return answer(w, RECOVER_FAILED, err->text);
-	work_search_host(w);
-	if (w->flags & RECOVER_DRY)
-		return answer(w, RECOVER_WOULD, err->text);
-	say(&w->ret->found, "a damaged journal: %s", err->text);
-	if (journal_set_aside(w->place, &w->ret->key, path, err) < 0)
-		return answer(w, RECOVER_FAILED, err->text);
-	say(&w->ret->done, "set the damaged file aside as %s", path);
-	return answer(w, RECOVER_LEFT, "what it held is known from the host alone; look, and remove "
-				       "by hand what is of this task");
+	return answer(w, RECOVER_FAILED, err->text);
 }
 
 int recover_task(struct engine *e, const struct journal_place *place,
@@ -366,6 +388,8 @@ int recover_task(struct engine *e, const struct journal_place *place,
 	memset(ret, 0, sizeof(*ret));
 	ret->key = *key;
 	r = one(&w, err);
+	if (r == -EUCLEAN)
+		r = damaged(&w, err);
 	w.j = journal_close(w.j);
 	if (r < 0)
 		r = unusable(&w, r, err);

@@ -17,6 +17,9 @@
  *   3 The lease is taken; what runs is fenced; all rows are undone newest first; the
  *     exit is recorded; the file moves to the history.
  *
+ * A damaged file is kept in torn/, and one that says nothing, as it then does, is filled
+ * with what the host proves to be the task's (evidence.h, rebuild.c) before 3.
+ *
  * Forgotten (DESIGN 2.11): a living shim is taken down only if its own containerd,
  * asked twice some seconds apart, does not know the task (same id, same init), and no
  * connection to its socket is open; or if its bundle was proved another. A daemon that
@@ -74,7 +77,7 @@ int recover_task(struct engine *e, const struct journal_place *place,
 		 struct recover_report *ret, struct err *err);
 
 /* All live tasks, one after another; each() gets every report (lent) and how far
- * it is, and returns nonzero to stop. Torn files are set aside and reported. */
+ * it is, and returns nonzero to stop. Torn files are set aside, rebuilt and reported. */
 int recover_all(struct engine *e, const struct journal_place *place, unsigned flags,
 		int64_t deadline_ms,
 		int (*each)(void *arg, const struct recover_report *report, int at, int of),

@@ -7,9 +7,9 @@
 #include <string.h>
 
 /* Where runtimes keep their containers; containerd puts the namespace below. */
-static const char *const state_roots[] = {
+const char *const host_state_roots[] = {
 	"/run/containerd/runc", "/run/containerd/crun", "/run/containerd/urunc",
-	"/run/docker/runtime-runc", "/run/runc", "/run/crun", "/run/urunc",
+	"/run/docker/runtime-runc", "/run/runc", "/run/crun", "/run/urunc", NULL,
 };
 
 struct search {
@@ -92,11 +92,11 @@ static void search_states(struct search *s)
 {
 	char path[PATH_MAX];
 
-	for (size_t i = 0; i < sizeof(state_roots) / sizeof(state_roots[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s/%s", state_roots[i], s->key->ns,
+	for (size_t i = 0; host_state_roots[i]; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", host_state_roots[i], s->key->ns,
 			       s->key->id);
 		look_at(s, "runtime state", path);
-		(void)snprintf(path, sizeof(path), "%s/%s", state_roots[i], s->key->id);
+		(void)snprintf(path, sizeof(path), "%s/%s", host_state_roots[i], s->key->id);
 		look_at(s, "runtime state", path);
 	}
 }

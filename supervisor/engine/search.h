@@ -12,6 +12,10 @@
 
 #include "supervisor/engine/engine.h"
 
+/* Where runtimes keep their containers, ended by NULL; containerd puts the namespace
+ * below. */
+extern const char *const host_state_roots[];
+
 /* each() gets a sentence part, "mount /run/.../rootfs (overlay)"; nonzero stops.
  * Return: how many were found, or < 0. */
 int host_search(struct engine *e, const struct task_key *key,

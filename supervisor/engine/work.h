@@ -25,6 +25,9 @@ struct work {
 	bool shim_alive, init_alive;
 	bool shared;          /* its shim serves other tasks too      */
 	bool forgotten;
+	bool rebuilt;         /* its rows said nothing: these were made from the host */
+	char torn[ERR_TEXT_MAX];    /* where its damaged file is kept, "" it was whole */
+	char unclear[ERR_TEXT_MAX]; /* what could not be told to be this task's       */
 	bool did;             /* something was taken back             */
 	char why_forgotten[ERR_TEXT_MAX]; /* or why not */
 };
@@ -46,7 +49,12 @@ bool work_all_forgotten(struct work *w);
 /* RECOVER_DELETE of a task without a live file: its exit, from the history. -ENOENT. */
 int work_history(struct work *w, struct err *err);
 
-/* .ret->left: what the host has under this task's name, where no row can be read. */
-void work_search_host(struct work *w);
+/* What the host has under this task's name, as text. */
+void work_search_host(struct work *w, char *text, size_t size);
+
+/* Rows for a file that says nothing (no epoch): of what is proved to be this task's
+ * (evidence.h), as if a create had made it. One commit. What only has its name goes to
+ * .unclear. */
+int work_rebuild(struct work *w, struct err *err);
 
 #endif

@@ -213,20 +213,29 @@ static void the_check_finds_a_page_that_was_overwritten(void **state)
 	journal_close(j);
 }
 
-static void what_is_set_aside_is_kept_and_its_name_free(void **state)
+static void what_is_set_aside_is_kept_and_an_empty_file_stands_there(void **state)
 {
 	struct world *w = *state;
 	struct task_key key = test_key("c1");
 	char path[ERR_TEXT_MAX];
+	struct journal *j = NULL;
+	struct task_row row;
+	struct stat st;
 
 	assert_int_equal(truncate(w->live, 1500), 0);
 	both_find(w, -EUCLEAN);
-	assert_int_equal(journal_set_aside(&w->p.place, &key, path, &w->err), 0);
+	assert_int_equal(journal_set_aside(&j, &w->p.place, &key, path, &w->err), 0);
 	assert_non_null(strstr(path, "/torn/"));
 	assert_non_null(strstr(path, ".default.c1."));
-	assert_int_equal(access(path, F_OK), 0);
-	assert_int_equal(test_count(&w->p, JOURNAL_LIVE), 0);
-	assert_int_equal(journal_set_aside(&w->p.place, &key, path, &w->err), -ENOENT);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 1500);
+	assert_int_equal(test_count(&w->p, JOURNAL_LIVE), 1);
+	assert_int_equal(journal_task(j, &row, &w->err), 0);
+	assert_string_equal(row.epoch, "");
+	assert_true(row.lease > 0);
+	task_row_clear(&row);
+	assert_int_equal(journal_finish(&j, &w->err), 0);
+	assert_int_equal(journal_set_aside(&j, &w->p.place, &key, path, &w->err), -ENOENT);
 	assert_int_equal(try_open(w, JOURNAL_CREATE), 0);
 }
 
@@ -235,9 +244,10 @@ static void what_an_owner_has_is_not_set_aside(void **state)
 	struct world *w = *state;
 	struct task_key key = test_key("c1");
 	struct journal *j = test_open(&w->p, "c1", JOURNAL_OWN);
+	struct journal *other = NULL;
 	char path[ERR_TEXT_MAX];
 
-	assert_int_equal(journal_set_aside(&w->p.place, &key, path, &w->err), -EAGAIN);
+	assert_int_equal(journal_set_aside(&other, &w->p.place, &key, path, &w->err), -EAGAIN);
 	assert_int_equal(journal_note(j, "still", "here", &w->err), 0);
 	journal_close(j);
 }
@@ -295,7 +305,7 @@ int main(void)
 		T(another_tasks_file_is_damage),
 		T(a_word_of_a_newer_version_is_not_guessed),
 		T(the_check_finds_a_page_that_was_overwritten),
-		T(what_is_set_aside_is_kept_and_its_name_free),
+		T(what_is_set_aside_is_kept_and_an_empty_file_stands_there),
 		T(what_an_owner_has_is_not_set_aside),
 		T(a_wal_cut_anywhere_is_a_shorter_history),
 	};

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/engine/evidence.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/bundle/request.h"
+#include "supervisor/engine/search.h"
+#include "supervisor/oci/runtime.h"
+#include "supervisor/service/bootstrap.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_MAX   (4 * 1024 * 1024) /* bytes of a runtime's state file */
+#define ADDRESS_MAX 4096              /* bytes of an address file        */
+#define DIRS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define TASKS "/run/containerd/io.containerd.runtime.v2.task"
+
+static const char *const usual_addresses[] = {
+	"/run/containerd/containerd.sock",
+	"/run/docker/containerd/containerd.sock",
+	"/run/k3s/containerd/containerd.sock",
+};
+
+/* What another task of the same containerd says of where things are. */
+struct search {
+	struct work *w;
+	struct evidence *ev;
+	bool done;        /* it is the history that is read               */
+	char *tasks;      /* the folder above <ns>/<id>, of bundles       */
+	char *roots;      /* the folder above <ns>, of the runtime's state */
+	char *runtime;
+	char *socket_dir;
+};
+
+static void search_clear(struct search *s)
+{
+	free(s->tasks);
+	free(s->roots);
+	free(s->runtime);
+	free(s->socket_dir);
+}
+
+void evidence_clear(struct evidence *ev)
+{
+	free(ev->address);
+	free(ev->ttrpc_address);
+	free(ev->socket);
+	free(ev->bundle);
+	free(ev->runtime);
+	free(ev->root);
+	*ev = (struct evidence){ .state = false };
+}
+
+/* ---- the address ------------------------------------------------------------------------ */
+
+/* @path without @tail; NULL: it does not end so. */
+static char *before(const char *path, const char *tail)
+{
+	size_t len = strlen(path), cut = strlen(tail);
+
+	return len > cut && strcmp(path + len - cut, tail) == 0 ? strndup(path, len - cut) : NULL;
+}
+
+static bool hashes_to(const struct task_key *key, const char *address)
+{
+	struct task_key made;
+
+	return *address && task_key_make(&made, address, key->ns, key->id, NULL) == 0 &&
+	       strcmp(made.daemon, key->daemon) == 0;
+}
+
+static void learn(struct search *s, const struct task_row *task)
+{
+	char tail[2 * JOURNAL_ID_MAX + 8];
+	const char *slash = strrchr(task->socket, '/');
+
+	(void)snprintf(tail, sizeof(tail), "/%s/%s", task->key.ns, task->key.id);
+	if (!s->tasks)
+		s->tasks = before(task->bundle, tail);
+	(void)snprintf(tail, sizeof(tail), "/%s", task->key.ns);
+	if (!s->roots)
+		s->roots = before(task->runtime_root, tail);
+	if (!s->runtime && task->runtime[0] == '/')
+		s->runtime = strdup(task->runtime);
+	if (!s->socket_dir && slash > task->socket)
+		s->socket_dir = strndup(task->socket, (size_t)(slash - task->socket));
+	if (!s->ev->address)
+		s->ev->address = strdup(task->address);
+	if (!s->ev->ttrpc_address && task->ttrpc_address[0])
+		s->ev->ttrpc_address = strdup(task->ttrpc_address);
+}
+
+/* Stops at the first that says it all. */
+static int look_at_task(void *arg, const struct task_key *key, const char *file)
+{
+	struct search *s = arg;
+	const struct task_key *ours = &s->w->ret->key;
+	struct journal *j = NULL;
+	struct task_row task;
+
+	if (strcmp(key->daemon, ours->daemon) != 0)
+		return 0;
+	if ((s->done ? journal_open_file(&j, file, NULL)
+		     : journal_open(&j, s->w->place, key, JOURNAL_READ, NULL)) < 0)
+		return 0;
+	if (journal_task(j, &task, NULL) == 0) {
+		if (hashes_to(ours, task.address))
+			learn(s, &task);
+		task_row_clear(&task);
+	}
+	journal_close(j);
+	return s->tasks && s->roots && s->runtime && s->socket_dir;
+}
+
+static int find_address(struct search *s, struct err *err)
+{
+	struct evidence *ev = s->ev;
+	const struct task_key *key = &s->w->ret->key;
+	const char *said = s->w->engine->address;
+	int r;
+
+	if (said && hashes_to(key, said))
+		ev->address = strdup(said);
+	r = journal_list(s->w->place, JOURNAL_LIVE, look_at_task, s, err);
+	s->done = true;
+	if (r == 0)
+		r = journal_list(s->w->place, JOURNAL_DONE, look_at_task, s, err);
+	for (size_t i = 0; i < ARRAY_SIZE(usual_addresses) && !ev->address; i++)
+		if (hashes_to(key, usual_addresses[i]))
+			ev->address = strdup(usual_addresses[i]);
+	return r < 0 ? r : 0;
+}
+
+/* ---- the socket --------------------------------------------------------------------------- */
+
+static int check_nobody(struct search *s, const char *path, struct err *err)
+{
+	struct node *n = s->w->node;
+	int r = n->answers(n, path, err);
+
+	if (r > 0)
+		return err_say(err, EBUSY, "its journal says nothing, and a shim that does not hold "
+			       "its lock answers on %s: whose things these are nobody can tell",
+			       path);
+	return r;
+}
+
+static int find_socket(struct search *s, struct err *err)
+{
+	const struct task_key *key = &s->w->ret->key;
+	char path[SOCKET_PATH_MAX + 1];
+	int r;
+
+	if (!s->ev->address)
+		return 0;
+	r = bootstrap_socket(path, s->socket_dir ? s->socket_dir : SOCKET_DIR, s->ev->address,
+			     key->ns, key->id, err);
+	if (r == 0)
+		r = check_nobody(s, path, err);
+	if (r < 0)
+		return r;
+	s->ev->socket = strdup(path);
+	return s->ev->socket ? 0 : err_set(err, ENOMEM, "look for %s", path);
+}
+
+/* ---- the bundle ---------------------------------------------------------------------------- */
+
+static const char *last(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* 1: its address file names the task's socket; -ESTALE: another one; 0: there is none. */
+static int read_address(struct search *s, const char *bundle)
+{
+	struct node *n = s->w->node;
+	struct evidence *ev = s->ev;
+	auto_free char *path = NULL;
+	auto_free char *text = NULL;
+	size_t len;
+
+	if (asprintf(&path, "%s/address", bundle) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	if (n->read_file(n, path, ADDRESS_MAX, &text, &len, NULL) < 0)
+		return 0;
+	if (!ev->socket || strncmp(text, "unix:///", 8) != 0 ||
+	    strcmp(last(text), last(ev->socket)) != 0)
+		return -ESTALE;
+	/* The folder of sockets may be another one than is usual. */
+	free(ev->socket);
+	ev->socket = strdup(text + strlen("unix://"));
+	return ev->socket ? 1 : -ENOMEM;
+}
+
+/* @sure: who named it knows. Takes the first that is proved. */
+static int try_bundle(struct search *s, const char *path, bool sure, struct err *err)
+{
+	struct node *n = s->w->node;
+	struct evidence *ev = s->ev;
+	int r;
+
+	if (ev->bundle)
+		return 0;
+	r = read_address(s, path);
+	if (r == -ENOMEM)
+		return err_set(err, ENOMEM, "look at bundle %s", path);
+	if (r < 0 || (r == 0 && !sure))
+		return 0;
+	if (r == 1)
+		r = check_nobody(s, ev->socket, err);
+	if (r < 0)
+		return r;
+	ev->bundle = strdup(path);
+	if (!ev->bundle)
+		return err_set(err, ENOMEM, "look at bundle %s", path);
+	r = n->path(n, path, &ev->dir, err);
+	if (r <= 0)
+		ev->dir = (struct path_ident){ .ino = 0 };
+	return r < 0 && r != -ENOTDIR ? r : 0;
+}
+
+static int try_beside(struct search *s, const char *tasks, bool sure, struct err *err)
+{
+	const struct task_key *key = &s->w->ret->key;
+	auto_free char *path = NULL;
+
+	if (asprintf(&path, "%s/%s/%s", tasks, key->ns, key->id) < 0) {
+		path = NULL;
+		return err_set(err, ENOMEM, "look for a bundle");
+	}
+	return try_bundle(s, path, sure, err);
+}
+
+/* Any place, if a rootfs is mounted there. */
+static int try_mounts(struct search *s, struct err *err)
+{
+	struct node *n = s->w->node;
+	const struct task_key *key = &s->w->ret->key;
+	struct mount_list list = { 0 };
+	char tail[2 * JOURNAL_ID_MAX + 16];
+	int r = n->mounts(n, &list, err);
+
+	(void)snprintf(tail, sizeof(tail), "/%s/%s/rootfs", key->ns, key->id);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		auto_free char *path = before(list.at[i].target, tail);
+
+		if (path)
+			r = try_beside(s, path, false, err);
+	}
+	mount_list_clear(&list);
+	return r;
+}
+
+static int find_bundle(struct search *s, struct err *err)
+{
+	const char *said = s->w->engine->bundle;
+	int r = said && said[0] == '/' ? try_bundle(s, said, true, err) : 0;
+
+	if (r == 0 && s->tasks)
+		r = try_beside(s, s->tasks, true, err);
+	if (r == 0)
+		r = try_mounts(s, err);
+	return r == 0 ? try_beside(s, TASKS, false, err) : r;
+}
+
+/* ---- the runtime's state ---------------------------------------------------------------------- */
+
+static json_object *read_json(struct node *n, const char *folder, const char *name)
+{
+	auto_free char *path = NULL;
+	auto_free char *text = NULL;
+	size_t len;
+
+	if (asprintf(&path, "%s/%s", folder, name) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	return n->read_file(n, path, STATE_MAX, &text, &len, NULL) < 0 ? NULL
+								      : json_tokener_parse(text);
+}
+
+/* crun and the OCI's own state name the bundle; runc has it among its labels. */
+static bool names_bundle(json_object *state, const char *bundle)
+{
+	json_object *config = NULL;
+	json_object *labels;
+	size_t n;
+
+	if (strcmp(json_text(state, "bundle", ""), bundle) == 0)
+		return true;
+	if (!json_object_is_type(state, json_type_object) ||
+	    !json_object_object_get_ex(state, "config", &config))
+		return false;
+	labels = json_list(config, "labels");
+	n = labels ? json_object_array_length(labels) : 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *label = json_object_get_string(json_object_array_get_idx(labels, i));
+
+		if (label && strncmp(label, "bundle=", 7) == 0 && strcmp(label + 7, bundle) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The kind of runtime whose state this is, if it was made of the bundle; or NULL. */
+static const char *made_by(struct node *n, const char *folder, const char *bundle)
+{
+	auto_json json_object *state = read_json(n, folder, "state.json");
+	auto_json json_object *status = read_json(n, folder, "status");
+
+	if (names_bundle(status, bundle))
+		return "crun";
+	if (!names_bundle(state, bundle))
+		return NULL;
+	return json_int(state, "init_process_pid", 0) > 0 ? "runc" : "urunc";
+}
+
+static char *binary(struct search *s, const char *name)
+{
+	struct node *n = s->w->node;
+	char *path = NULL;
+
+	if (s->runtime && (!name || strcmp(last(s->runtime), name) == 0))
+		return strdup(s->runtime);
+	if (runtime_find(n, name ? name : s->w->engine->config->runtime, DIRS, &path, NULL) == 0)
+		return path;
+	/* Gone: what it would do is done by hand. */
+	return asprintf(&path, "/usr/bin/%s", name ? name : "runc") < 0 ? NULL : path;
+}
+
+static int try_state(struct search *s, const char *roots, struct err *err)
+{
+	const struct task_key *key = &s->w->ret->key;
+	struct evidence *ev = s->ev;
+	auto_free char *root = NULL;
+	auto_free char *folder = NULL;
+	const char *kind;
+
+	if (ev->state)
+		return 0;
+	if (asprintf(&root, "%s/%s", roots, key->ns) < 0) {
+		root = NULL;
+		return err_set(err, ENOMEM, "look for the runtime's state");
+	}
+	if (asprintf(&folder, "%s/%s", root, key->id) < 0) {
+		folder = NULL;
+		return err_set(err, ENOMEM, "look for the runtime's state");
+	}
+	kind = made_by(s->w->node, folder, ev->bundle);
+	if (!kind)
+		return 0;
+	ev->runtime = binary(s, kind);
+	ev->root = TAKE_PTR(root);
+	ev->state = true;
+	return 0;
+}
+
+static int find_state(struct search *s, struct err *err)
+{
+	struct evidence *ev = s->ev;
+	int r = 0;
+
+	if (!ev->bundle)
+		return 0;
+	if (s->roots)
+		r = try_state(s, s->roots, err);
+	for (size_t i = 0; r == 0 && host_state_roots[i]; i++)
+		r = try_state(s, host_state_roots[i], err);
+	if (r < 0 || ev->state)
+		return r;
+	/* Nothing of a runtime: what plans are made of needs names all the same. */
+	ev->runtime = binary(s, NULL);
+	return asprintf(&ev->root, "%s/%s", s->roots ? s->roots : REQUEST_ROOT,
+			s->w->ret->key.ns) < 0
+		       ? err_set(err, ENOMEM, "look for the runtime's state")
+		       : 0;
+}
+
+int evidence_take(struct evidence *ret, struct work *w, struct err *err)
+{
+	struct evidence ev = { .state = false };
+	struct search s = { .w = w, .ev = &ev };
+	int r = find_address(&s, err);
+
+	if (r == 0)
+		r = find_socket(&s, err);
+	if (r == 0)
+		r = find_bundle(&s, err);
+	if (r == 0)
+		r = find_state(&s, err);
+	search_clear(&s);
+	if (r == 0)
+		*ret = ev;
+	else
+		evidence_clear(&ev);
+	return r;
+}
