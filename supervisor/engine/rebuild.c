@@ -331,6 +331,18 @@ static int write_all(struct rebuild *b, struct err *err)
 	return r;
 }
 
+/* Nothing below a bundle is proved: what has the name is told, and stays. */
+static void search_names(struct rebuild *b)
+{
+	char *text = b->w->unclear;
+	size_t size = sizeof(b->w->unclear);
+
+	work_search_host(b->w, text, size);
+	if (!*text)
+		(void)snprintf(text, size, "no bundle of it and nothing under its name was found; what "
+			       "else it held nobody can tell");
+}
+
 int work_rebuild(struct work *w, struct err *err)
 {
 	struct rebuild b = { .w = w, .n = w->node };
@@ -343,8 +355,8 @@ int work_rebuild(struct work *w, struct err *err)
 		r = b.n->mounts(b.n, &b.mounts, err);
 		if (r == 0)
 			make_request(&b);
-	} else {
-		work_search_host(w, w->unclear, sizeof(w->unclear));
+	} else if (*w->torn) { /* else a start died before its first row */
+		search_names(&b);
 	}
 	crash_point("rebuild");
 	if (r == 0)

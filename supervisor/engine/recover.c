@@ -205,7 +205,7 @@ static void say_done(struct work *w)
 	if (picture_take(&after, w->j, NULL) < 0)
 		return;
 	picture_words(&w->before, &after, words, sizeof(words));
-	w->did = *words || *after.killed;
+	w->did = *words || *after.killed || *w->torn;
 	say(&w->ret->done, "%s%s%s%s%s", *after.killed ? "killed " : "", after.killed,
 	    *after.killed && *words ? "; " : "", *words ? "took back " : "", words);
 	if (after.total || *w->unclear)

@@ -183,7 +183,7 @@ struct sim_mount *sim_mount_new(struct sim *sim, const char *type, const char *s
 static void populate(struct sim *sim)
 {
 	static const char *const folders[] = {
-		"/", "/run", "/run/urunc", "/run/urunc/s", "/run/containerd", "/run/containerd/runc",
+		"/", "/run", "/run/urunc", "/run/containerd/s", "/run/containerd", "/run/containerd/runc",
 		"/run/containerd/runc/default", "/b", "/sys/fs/cgroup",
 	};
 

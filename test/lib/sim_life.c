@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SOCKET "/run/urunc/s/0123456789ab"
+/* The name is the hash of /run/c.sock/default/t1. */
+#define SOCKET                                                                            \
+	"/run/containerd/s/dd09ba73725b34d40390e4e5128ea3ded7e75208a7501229bab08b34dd1f73c1"
 #define SPEC                                                                              \
 	"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},\"process\":{\"args\":"  \
 	"[\"sh\"],\"cwd\":\"/\"},\"linux\":{\"cgroupsPath\":\"/default/t1\","              \
@@ -47,6 +50,7 @@ void stage_open(struct stage *s)
 	(void)snprintf(s->run, sizeof(s->run), "%s/run", s->folder);
 	s->place = (struct journal_place){ .root = s->root, .run = s->run };
 	s->config = (struct config){ .run = (char *)(uintptr_t)"/run/urunc",
+				     .runtime = (char *)(uintptr_t)"",
 				     .runtime_timeout_s = 10, .history_days = 1,
 				     .history_count = 10 };
 	s->id = "t1";
@@ -338,7 +342,9 @@ static void play_recover(struct player *p)
 	int r;
 
 	sim_play(p->s->sim, "uruncctl");
-	if (p->s->flags & RECOVER_DELETE) {
+	if (p->s->flags & RECOVER_DELETE) { /* containerd calls us, and says so much */
+		p->engine.address = "/run/c.sock";
+		p->engine.bundle = "/b/t1";
 		r = recover_task(&p->engine, &p->s->place, &p->key, p->s->flags, 0, &report, &err);
 		if (r == 0) {
 			note(&worst, &report, 1, 1);
@@ -350,6 +356,23 @@ static void play_recover(struct player *p)
 		broken("recover", &err);
 	}
 	_exit(worst);
+}
+
+void stage_tear(struct stage *s)
+{
+	static const char *const tails[] = { "", "-wal", "-shm" };
+	struct task_key key;
+	char path[PATH_MAX];
+
+	if (task_key_make(&key, "/run/c.sock", "default", s->id, NULL) < 0)
+		abort();
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(path, sizeof(path), "%s/live/%s/default/%s.db%s", s->root, key.daemon,
+			       s->id, tails[i]);
+		if (i ? unlink(path) < 0 && errno != ENOENT
+		      : truncate(path, 100) < 0 && errno != ENOENT)
+			abort();
+	}
 }
 
 enum part stage_recover(struct stage *s)

@@ -40,6 +40,8 @@ enum part stage_life(struct stage *s);
 /* The same, but the shim lives on: its process stays until stage_end(). */
 pid_t stage_shim(struct stage *s);
 void stage_end(struct stage *s, pid_t real);
+/* Its journal, if it is live, is a torn file now. */
+void stage_tear(struct stage *s);
 /* Play `uruncctl recover`, with s->flags; of s->id alone with RECOVER_DELETE. */
 enum part stage_recover(struct stage *s);
 

@@ -98,8 +98,9 @@ static void write_state(struct sim *sim, struct sim_proc *p, const struct cli *c
 	const struct sim_proc *init = sim_find(sim, atoi(p->out));
 
 	(void)snprintf(f->data, sizeof(f->data),
-		       "{\"init_process_pid\":%d,\"init_process_start\":%llu}", atoi(p->out),
-		       init ? (unsigned long long)init->ident.start : 0);
+		       "{\"init_process_pid\":%d,\"init_process_start\":%llu,\"config\":{"
+		       "\"labels\":[\"bundle=%.180s\"]}}", atoi(p->out),
+		       init ? (unsigned long long)init->ident.start : 0, c->bundle);
 }
 
 static void act_create(struct sim *sim, struct sim_proc *p, const struct cli *c)

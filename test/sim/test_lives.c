@@ -158,7 +158,7 @@ static void a_failed_create_leaves_no_living_task(void **state)
 	stage_left(&s, left, sizeof(left));
 	assert_null(strstr(left, "process init"));
 	assert_null(strstr(left, "mount"));
-	assert_null(strstr(left, "/run/containerd"));
+	assert_null(strstr(left, "/run/containerd/runc"));
 	assert_null(strstr(left, "cgroup"));
 	sim_pass(s.sim, OLD_MS);
 	assert_int_equal(stage_recover(&s), PART_OK);
