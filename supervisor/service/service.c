@@ -54,6 +54,12 @@ void service_end(struct service *s)
 		return;
 	s->ending = true;
 	event_del(s->idle);
+	/* `start` died before its last row: what it had made was taken back as we began. */
+	if (s->task->life == LIFE_GONE) {
+		s->finished = true;
+		stop(s);
+		return;
+	}
 	if (op_begin(s->task, EV_FINISH, NULL, NULL, on_finished, &err) == 0)
 		return;
 	log_say(s->o->log, LOG_LEVEL_ERROR, "the shim ends, its rows stay: %s", err.text);

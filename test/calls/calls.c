@@ -150,6 +150,7 @@ static bool read_point(struct sweep *s, const char *text)
 	if (!s->points || !p.act)
 		return false;
 	s->points[s->n_points++] = p;
+	s->failing = p.error != 0;
 	return true;
 }
 

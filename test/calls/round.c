@@ -150,7 +150,8 @@ static void judge_call(const struct round *r, const struct point *p, int rc,
 {
 	bool ends = strcmp(p->act->what, "Shutdown") == 0;
 
-	if (rc < 0 && !ends && (rc == -ETIMEDOUT || rc == -ECONNRESET || !err->text[0]))
+	/* A connection that the shim has no room for is closed, and that is an answer. */
+	if (rc < 0 && !ends && (rc == -ETIMEDOUT || !err->text[0]))
 		complain(o, "%s is not answered: %s", p->act->what, err->text);
 	if (!ends && !is_alive(r->life.server))
 		complain(o, "the shim is gone after %s: %s", p->act->what, err->text);
@@ -242,16 +243,15 @@ static void recover_killed(struct round *r, const struct point *p, struct outcom
 	free(other.why_not);
 }
 
-static void recover(struct round *r, struct outcome *o)
+static void recover(struct round *r, struct verb *v, struct outcome *o)
 {
-	struct verb v;
-	int status = run_verb(r, "recover", &v);
+	int status = run_verb(r, "recover", v);
 
 	if (status != 0 && status != 1)
-		complain(o, "recover ends with %d: %s", status, v.text);
+		complain(o, "recover ends with %d: %s", status, v->text);
 }
 
-static bool settle(struct round *r, struct outcome *o)
+static bool settle(struct round *r, const struct verb *v, struct outcome *o)
 {
 	int64_t end = client_deadline(SETTLE_MS);
 	struct picture now = { .lines = NULL };
@@ -267,7 +267,7 @@ static bool settle(struct round *r, struct outcome *o)
 	}
 	picture_clear(&now);
 	if (diff)
-		complain(o, "left on the node:\n%s", diff);
+		complain(o, "left on the node:\n%srecover said: %s", diff, v->text);
 	return !diff;
 }
 
@@ -288,7 +288,7 @@ static void start_over(struct round *r)
 	r->before = now;
 }
 
-static struct outcome live(struct round *r, const struct point *p)
+static struct outcome live(struct round *r, const struct point *p, struct verb *v)
 {
 	struct outcome o = { .survived = false };
 
@@ -300,15 +300,16 @@ static struct outcome live(struct round *r, const struct point *p)
 		delete_again(r, &o); /* a healthy task is nobody's to recover */
 	if (p->k)
 		recover_killed(r, p, &o);
-	recover(r, &o);
+	recover(r, v, &o);
 	return o;
 }
 
 struct outcome round_run(struct round *r, const struct point *p)
 {
-	struct outcome o = live(r, p);
+	struct verb v;
+	struct outcome o = live(r, p, &v);
 
-	if (settle(r, &o) && !life_remove(&r->life))
+	if (settle(r, &v, &o) && !life_remove(&r->life))
 		complain(&o, "the bundle can't be removed");
 	if (o.why_not)
 		start_over(r);
@@ -320,9 +321,10 @@ bool round_warm(struct round *r)
 {
 	const struct point whole = { .act = &acts[5] };
 	struct outcome o;
+	struct verb v;
 
 	picture_know(&r->places);
-	o = live(r, &whole);
+	o = live(r, &whole, &v);
 	if (o.why_not || !life_remove(&r->life)) {
 		printf("# a life without a blow: %s\n", o.why_not ? o.why_not : "a mount is left");
 		free(o.why_not);
