@@ -71,15 +71,19 @@ int annotations_base64(const char *text, char *out, size_t size)
 	return (int)used;
 }
 
-/* As Go reads a boolean; anything else counts as no. */
-static bool is_yes(const char *text)
+/* As Go reads a boolean: 1, 0, or -1: it is none. */
+static int boolean(const char *text)
 {
 	static const char *const yes[] = { "1", "t", "T", "TRUE", "true", "True" };
+	static const char *const no[] = { "0", "f", "F", "FALSE", "false", "False" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
 		if (strcmp(text, yes[i]) == 0)
-			return true;
-	return false;
+			return 1;
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++)
+		if (strcmp(text, no[i]) == 0)
+			return 0;
+	return -1;
 }
 
 static const char *lookup(json_object *annotations, const char *key)
@@ -114,41 +118,74 @@ static bool is_encoded(json_object *annotations)
 	       annotations_base64(type, plain, sizeof(plain)) > 0;
 }
 
-static int put(json_object *o, size_t i, const char *text, bool encoded)
+static int add(json_object *o, const char *name, json_object *value)
 {
-	char plain[ANNOTATION_MAX + 1];
-	json_object *value;
-
-	if (encoded && known[i].encoded && annotations_base64(text, plain, sizeof(plain)) > 0)
-		text = plain;
-	value = known[i].flag ? json_object_new_boolean(is_yes(text))
-			      : json_object_new_string(text);
-	if (value && json_object_object_add(o, known[i].name, value) == 0)
+	if (value && json_object_object_add(o, name, value) == 0)
 		return 0;
 	json_object_put(value);
 	return -ENOMEM;
 }
 
-int annotations_unikernel(json_object *annotations, json_object **ret, struct err *err)
+static int put(json_object *o, size_t i, const char *text, bool encoded)
 {
-	auto_json json_object *o = NULL;
-	bool encoded;
-	int rc = check(annotations, err);
+	char plain[ANNOTATION_MAX + 1];
 
-	if (rc < 0)
-		return rc;
-	encoded = is_encoded(annotations);
-	o = json_object_new_object();
+	if (encoded && known[i].encoded && annotations_base64(text, plain, sizeof(plain)) > 0)
+		text = plain;
+	if (!known[i].flag)
+		return add(o, known[i].name, json_object_new_string(text));
+	if (boolean(text) < 0 && add(o, "mount_rootfs_text", json_object_new_string(text)) < 0)
+		return -ENOMEM;
+	return add(o, known[i].name, json_object_new_boolean(boolean(text) > 0));
+}
+
+/* @file: the rootfs's own object, or NULL. */
+static int describe(json_object *annotations, json_object *file, json_object **ret,
+		    struct err *err)
+{
+	auto_json json_object *o = json_object_new_object();
+	bool encoded = is_encoded(annotations);
+
 	if (!o)
 		return err_set(err, ENOMEM, "read the annotations");
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		const char *text = lookup(annotations, known[i].key);
+		bool own = text && text[0];
 
+		if (!own && known[i].encoded)
+			text = lookup(file, known[i].key);
 		if (known[i].must && (!text || !text[0]))
 			return 0;
-		if (text && text[0] && put(o, i, text, encoded) < 0)
+		if (text && text[0] && put(o, i, text, own ? encoded : true) < 0)
 			return err_set(err, ENOMEM, "read the annotations");
 	}
 	*ret = TAKE_PTR(o);
 	return 1;
+}
+
+int annotations_unikernel(json_object *annotations, json_object **ret, struct err *err)
+{
+	int rc = check(annotations, err);
+
+	return rc < 0 ? rc : describe(annotations, NULL, ret, err);
+}
+
+int annotations_file(json_object *annotations, const char *text, size_t len,
+		     json_object **ret, struct err *err)
+{
+	struct json_tokener *tok = json_tokener_new();
+	auto_json json_object *file = NULL;
+	int rc;
+
+	if (!tok)
+		return err_set(err, ENOMEM, "read " ANNOTATION_FILE);
+	if (len <= ANNOTATION_FILE_MAX)
+		file = json_tokener_parse_ex(tok, text, (int)len);
+	json_tokener_free(tok);
+	if (!json_object_is_type(file, json_type_object))
+		return err_say(err, EINVAL, ANNOTATION_FILE " is no JSON object");
+	rc = check(annotations, err);
+	if (rc == 0)
+		rc = check(file, err);
+	return rc < 0 ? rc : describe(annotations, file, ret, err);
 }

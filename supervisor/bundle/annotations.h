@@ -16,17 +16,32 @@
 
 #define ANNOTATION_MAX 4096 /* bytes of one value */
 
+#define ANNOTATION_FILE     "urunc.json" /* at the root of the container's rootfs */
+#define ANNOTATION_FILE_MAX 65536        /* its bytes                             */
+
 /**
  * annotations_unikernel() - describe the unikernel of a bundle
  * @annotations:	an object of strings, or NULL
  * @ret:	the caller's to json_object_put(): { "type", "monitor", "binary" } and, if
  *		given, "version", "cmdline", "initrd", "block", "block_mount",
- *		"mount_rootfs" (bool), "vaccel", "rpc_address"
+ *		"mount_rootfs" (bool; "mount_rootfs_text" too, if it was no boolean and so
+ *		counts as false), "vaccel", "rpc_address"
  *
  * Return: 1; 0: not a unikernel, for type, monitor or binary is missing; -EINVAL a
  * value is too long or no text.
  */
 int annotations_unikernel(json_object *annotations, json_object **ret, struct err *err);
+
+/**
+ * annotations_file() - as annotations_unikernel(), with the text of the rootfs's own file
+ * @text:	@len bytes: one flat object of the same keys, its values in base64
+ *
+ * What the bundle says wins, key by key; vAccel comes from the bundle alone. Pure.
+ *
+ * Return: as above; -EINVAL also if it is no such object.
+ */
+int annotations_file(json_object *annotations, const char *text, size_t len,
+		     json_object **ret, struct err *err);
 
 /* Strict base64 of printable text into @out (@size with the NUL): its length, or -1:
  * it is not that. Pure. */

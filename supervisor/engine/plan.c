@@ -216,6 +216,8 @@ static json_object *choice_want(json_object *request)
 		json_put_text(want, "policy", json_text(request, "rootfs_choice", "best-effort"));
 		copy(want, request, "path", "path");
 		copy(want, request, "unikernel", "unikernel");
+		if (member(request, "unikernel"))
+			copy(want, request, "rootfs", "rootfs");
 	}
 	return want;
 }

@@ -11,12 +11,15 @@
 #endif
 
 const struct monitor monitors[] = {
-	{ "qemu", QEMU, { "linux", "unikraft", "mirage", "mewz", "hermit", "freebsd" } },
-	{ "firecracker", "firecracker", { "linux", "unikraft", "freebsd" } },
-	{ "cloud-hypervisor", "cloud-hypervisor", { "linux" } },
-	{ "hvt", "solo5-hvt", { "rumprun", "mirage" } },
-	{ "spt", "solo5-spt", { "rumprun", "mirage" } },
-	{ "hyperlight-unikraft", "hyperlight-unikraft", { "unikraft" } },
+	{ "qemu", QEMU, { "linux", "unikraft", "mirage", "mewz", "hermit", "freebsd" },
+	  .block = true, .virtiofs = true, .p9 = true, .kvm = KVM_MAY },
+	{ "firecracker", "firecracker", { "linux", "unikraft", "freebsd" }, .block = true,
+	  .kvm = KVM_MUST },
+	{ "cloud-hypervisor", "cloud-hypervisor", { "linux" }, .block = true, .virtiofs = true,
+	  .kvm = KVM_MUST },
+	{ "hvt", "solo5-hvt", { "rumprun", "mirage" }, .block = true, .kvm = KVM_MUST },
+	{ "spt", "solo5-spt", { "rumprun", "mirage" }, .block = true, .kvm = KVM_NEVER },
+	{ "hyperlight-unikraft", "hyperlight-unikraft", { "unikraft" }, .kvm = KVM_MUST },
 	{ .name = NULL },
 };
 

@@ -3,7 +3,7 @@
 #define URUNC_UNIKERNEL_MONITORS_H
 
 /*
- * monitors.h - the monitors that can run a unikernel, and of which type.
+ * monitors.h - the monitors that can run a unikernel, of which type, and from what.
  */
 
 #include <stdbool.h>
@@ -11,10 +11,20 @@
 
 #define MONITOR_TYPES_MAX 8
 
+/* What it wants /dev/kvm for. */
+enum monitor_kvm {
+	KVM_NEVER, /* it runs the guest as a process                     */
+	KVM_MAY,   /* it can emulate a processor, slowly                 */
+	KVM_MUST,
+};
+
 struct monitor {
 	const char *name;   /* as in the annotation "hypervisor"            */
 	const char *binary; /* looked up in PATH if no path is given        */
 	const char *types[MONITOR_TYPES_MAX + 1]; /* NULL-terminated         */
+	bool block;         /* it has disks                                 */
+	bool virtiofs, p9;  /* it shares folders so                         */
+	enum monitor_kvm kvm;
 };
 
 /* Ended by an entry without a name. */

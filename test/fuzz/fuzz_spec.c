@@ -13,11 +13,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_unikernel(json_object *annotations)
+/* @file: as the rootfs's own text, or NULL. */
+static void check_unikernel(json_object *annotations, const char *file, size_t len)
 {
 	json_object *o = NULL;
 	struct err err = ERR_INIT;
-	int rc = annotations_unikernel(annotations, &o, &err);
+	int rc = file ? annotations_file(annotations, file, len, &o, &err)
+		      : annotations_unikernel(annotations, &o, &err);
 
 	if (rc < 0 ? !err.text[0] : (rc == 1) != (o != NULL))
 		abort();
@@ -52,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (spec_parse(&spec, text, size, &err) == 0) {
 		if (!spec.cgroups_path || !spec.root_path || !spec.netns)
 			abort();
-		check_unikernel(spec.annotations);
+		check_unikernel(spec.annotations, NULL, 0);
+		check_unikernel(spec.annotations, text, size);
 	} else if (!err.text[0] || spec.json) {
 		abort();
 	}

@@ -73,7 +73,7 @@ static void plain_values_that_look_encoded_are_kept(void **state)
 	describes("{" KEY("unikernelType") "\"linux\"," KEY("hypervisor") "\"qemu\","
 		  KEY("binary") "\"aGVs\"," KEY("mountRootfs") "\"maybe\"}",
 		  "{\"type\":\"linux\",\"monitor\":\"qemu\",\"binary\":\"aGVs\","
-		  "\"mount_rootfs\":false}");
+		  "\"mount_rootfs_text\":\"maybe\",\"mount_rootfs\":false}");
 }
 
 static void a_value_without_bounds_is_refused(void **state)

@@ -135,17 +135,19 @@ static void options_reach_the_steps_that_need_them(void **state)
 	struct plan_list *list = make(PLAN_CREATE,
 		"{'options':{'systemd_cgroup':true,'no_pivot_root':true,'no_new_keyring':true},"
 		"'cgroups_path':'s.slice:p:c1','console':'/c','rootfs_choice':'required',"
-		"'path':'/bin','unikernel':{'type':'linux'}}", NULL);
+		"'path':'/bin','unikernel':{'type':'linux'},'rootfs':[{'type':'ext4',"
+		"'source':'/dev/loop7','target':''}]}", NULL);
 
 	(void)state;
-	is(list, 1, "cgroup", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+	is(list, 2, "cgroup", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
 			      "'bundle':'/b/c1','systemd':true,'cgroups_path':'s.slice:p:c1',"
 			      "'unikernel':true}");
-	is(list, 3, "init", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
+	is(list, 4, "init", "{'runtime':'/usr/bin/runc','root':'/r/default','id':'c1',"
 			    "'bundle':'/b/c1','systemd':true,'no_pivot':true,"
 			    "'no_new_keyring':true,'console':'/c'}");
-	is(list, 4, "rootfs-choice", "{'policy':'required','path':'/bin',"
-				     "'unikernel':{'type':'linux'}}");
+	is(list, 5, "rootfs-choice", "{'policy':'required','path':'/bin',"
+				     "'unikernel':{'type':'linux'},'rootfs':[{'type':'ext4',"
+				     "'source':'/dev/loop7','target':''}]}");
 	drop(list);
 }
 

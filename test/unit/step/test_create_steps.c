@@ -190,29 +190,95 @@ static void an_id_that_another_shim_has_taken_since_is_left_alone(void **state)
 	"{'policy':'" policy "','path':'/usr/bin','unikernel':{'type':'" type "'," \
 	"'monitor':'" monitor "','binary':'/k'" more "}}"
 
+/* A bundle whose rootfs holds a kernel. */
+static void add_bundle(struct rig *r)
+{
+	fake_add_dir(&r->f, "/b/c1");
+	fake_add_file(&r->f, "/b/c1/config.json", "{\"root\":{\"path\":\"rootfs\"}}");
+	fake_add_dir(&r->f, "/b/c1/rootfs");
+	fake_add_file(&r->f, "/b/c1/rootfs/k", "kernel");
+}
+
+static void chooses(struct rig *r, const char *have)
+{
+	(void)rig_probe(r);
+	assert_int_equal(rig_apply(r, WAKE_BEGIN), STEP_DONE);
+	assert_string_equal(rig_have(r), have);
+	rig_close(r);
+}
+
 static void no_unikernel_means_no_choice(void **state)
 {
 	struct rig r;
 
 	(void)state;
 	rig_open(&r, "rootfs-choice", "{'policy':'required'}");
-	(void)rig_probe(&r);
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
-	assert_string_equal(rig_have(&r), "{'choice':'none','reason':'not a unikernel'}");
-	rig_close(&r);
+	add_bundle(&r);
+	chooses(&r, "{'choice':'none','reason':'not a unikernel: there is no urunc.json in the "
+		    "rootfs'}");
 }
 
-static void an_installed_monitor_is_chosen(void **state)
+static void an_ordinary_container_never_fails_by_it(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "rootfs-choice", "{'policy':'required'}");
+	chooses(&r, "{'choice':'none','reason':'not a unikernel: \\/b\\/c1\\/config.json: there is "
+		    "no such file; the bundle is not complete'}");
+	rig_open(&r, "rootfs-choice", "{'policy':'required'}");
+	add_bundle(&r);
+	fake_add_file(&r.f, "/b/c1/rootfs/urunc.json", "{");
+	chooses(&r, "{'choice':'none','reason':'not a unikernel: urunc.json is no JSON object'}");
+	rig_open(&r, "rootfs-choice", "{'policy':'required'}");
+	add_bundle(&r);
+	fake_add_dir(&r.f, "/b/c1/rootfs/urunc.json");
+	chooses(&r, "{'choice':'none','reason':'not a unikernel: urunc.json is no regular file'}");
+}
+
+static void the_choice_and_its_reason_are_recorded(void **state)
 {
 	struct rig r;
 
 	(void)state;
 	rig_open(&r, "rootfs-choice", CHOICE("required", "mirage", "hvt", ""));
+	add_bundle(&r);
 	fake_add_program(&r.f, "/usr/bin/solo5-hvt");
-	(void)rig_probe(&r);
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
-	assert_non_null(strstr(rig_have(&r), "'monitor':'\\/usr\\/bin\\/solo5-hvt'"));
-	rig_close(&r);
+	chooses(&r, "{'choice':'none','reason':'no annotation asks for one',"
+		    "'monitor':'\\/usr\\/bin\\/solo5-hvt'}");
+}
+
+static void the_rootfs_itself_can_say_that_it_is_a_unikernel(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "rootfs-choice", "{'policy':'required','path':'/usr/bin'}");
+	add_bundle(&r);
+	fake_add_program(&r.f, "/usr/bin/solo5-spt");
+	/* rumprun, spt, /k */
+	fake_add_file(&r.f, "/b/c1/rootfs/urunc.json",
+		      "{\"com.urunc.unikernel.unikernelType\":\"cnVtcHJ1bg==\","
+		      "\"com.urunc.unikernel.hypervisor\":\"c3B0\","
+		      "\"com.urunc.unikernel.binary\":\"L2s=\"}");
+	chooses(&r, "{'unikernel':{'type':'rumprun','monitor':'spt','binary':'\\/k'},"
+		    "'choice':'none','reason':'no annotation asks for one',"
+		    "'monitor':'\\/usr\\/bin\\/solo5-spt'}");
+}
+
+static void the_device_under_the_rootfs_is_found(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "rootfs-choice", CHOICE("required", "rumprun", "spt",
+					     ",'mount_rootfs':true"));
+	add_bundle(&r);
+	fake_add_program(&r.f, "/usr/bin/solo5-spt");
+	fake_add_mount(&r.f, 50, 1, "/b/c1/rootfs", "ext2", "/dev/dm-3");
+	chooses(&r, "{'choice':'rootfs-block','reason':'mountRootfs is true, and the rootfs is "
+		    "\\/dev\\/dm-3 (ext2)','path':'\\/dev\\/dm-3','mounted':"
+		    "'\\/b\\/c1\\/rootfs','monitor':'\\/usr\\/bin\\/solo5-spt'}");
 }
 
 static void fails(const char *want, const char *why)
@@ -221,6 +287,7 @@ static void fails(const char *want, const char *why)
 	struct rig r;
 
 	rig_open(&r, "rootfs-choice", want);
+	add_bundle(&r);
 	(void)rig_probe(&r);
 	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EIO);
 	(void)snprintf(text, sizeof(text), "guest rootfs of default/c1 can't be chosen: %s; or set "
@@ -245,6 +312,49 @@ static void required_fails_with_task_reason_and_remedy(void **state)
 	fails(CHOICE("required", "plan9", "qemu", ""),
 	      "unikernel type \"plan9\" is not known; correct the annotation "
 	      "com.urunc.unikernel.unikernelType");
+}
+
+static void what_the_rootfs_lacks_is_known_at_create(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "rootfs-choice", CHOICE("required", "linux", "firecracker",
+					     ",'initrd':'/boot/initrd'"));
+	add_bundle(&r);
+	fake_add_program(&r.f, "/usr/bin/firecracker");
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EIO);
+	assert_non_null(strstr(r.err.text, "there is no file /boot/initrd in the rootfs"));
+	fake_add_dir(&r.f, "/b/c1/rootfs/boot");
+	fake_add_file(&r.f, "/b/c1/rootfs/boot/initrd", "");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_non_null(strstr(rig_have(&r), "'choice':'initrd'"));
+	rig_close(&r);
+}
+
+/* It has moved the kernel out of the rootfs, and unmounted that. */
+static void a_runtime_that_prepares_guests_is_not_doubted(void **state)
+{
+	struct rig r;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	rig_open(&r, "rootfs-choice", CHOICE("required", "linux", "qemu",
+					     ",'mount_rootfs':true},'rootfs':[{'type':'ext4',"
+					     "'source':'/dev/loop7','target':''}],'x':{"));
+	add_bundle(&r);
+	fake_remove(&r.f, "/b/c1/rootfs/k");
+	fake_add_program(&r.f, "/usr/bin/qemu-system-x86_64");
+	fake_add_program(&r.f, "/usr/bin/qemu-system-aarch64");
+	assert_int_equal(journal_set_text(r.j, TASK_RUNTIME, "/usr/bin/urunc", &err), 0);
+	task_row_clear(&r.task);
+	assert_int_equal(journal_task(r.j, &r.task, &err), 0);
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_non_null(strstr(rig_have(&r), "'choice':'rootfs-block','reason':'mountRootfs is "
+					     "true, and Create mounted \\/dev\\/loop7 (ext4)"));
+	rig_close(&r);
 }
 
 static void best_effort_puts_the_choice_off_and_keeps_the_task(void **state)
@@ -273,7 +383,12 @@ int main(void)
 		cmocka_unit_test(what_the_runtime_left_is_removed_and_the_lock_is_let_go),
 		cmocka_unit_test(an_id_that_another_shim_has_taken_since_is_left_alone),
 		cmocka_unit_test(no_unikernel_means_no_choice),
-		cmocka_unit_test(an_installed_monitor_is_chosen),
+		cmocka_unit_test(an_ordinary_container_never_fails_by_it),
+		cmocka_unit_test(the_choice_and_its_reason_are_recorded),
+		cmocka_unit_test(the_rootfs_itself_can_say_that_it_is_a_unikernel),
+		cmocka_unit_test(the_device_under_the_rootfs_is_found),
+		cmocka_unit_test(what_the_rootfs_lacks_is_known_at_create),
+		cmocka_unit_test(a_runtime_that_prepares_guests_is_not_doubted),
 		cmocka_unit_test(required_fails_with_task_reason_and_remedy),
 		cmocka_unit_test(best_effort_puts_the_choice_off_and_keeps_the_task),
 	};

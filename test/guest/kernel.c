@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel.c - the smallest guest that can tell what it was given.
+ *
+ * It prints how it was loaded, its command line and its disks to the serial port, and
+ * then does what the words of the command line say:
+ *
+ *   exit=N   leave by isa-debug-exit: QEMU ends with N * 2 + 1
+ *   spin     stay
+ *
+ * or switches the machine off, which ends QEMU with 0.
+ */
+#include <stdint.h>
+
+#define SERIAL      0x3f8
+#define DEBUG_EXIT  0x501
+#define ACPI_PM1A   0x604
+#define MULTIBOOT   0x2badb002u
+#define PVH         0x336ec578u
+#define PCI_ADDRESS 0xcf8
+#define PCI_DATA    0xcfc
+#define VIRTIO      0x1af4u
+#define VIRTIO_DISK 0x1001u /* and, without the old interface, 0x1042 */
+
+struct multiboot_info {
+	uint32_t flags; /* bit 2: cmdline is valid; bit 3: the modules are */
+	uint32_t mem_lower, mem_upper, boot_device;
+	uint32_t cmdline;
+	uint32_t mods_count, mods_at;
+};
+
+struct pvh_info {
+	uint32_t magic, version, flags, nr_modules;
+	uint64_t modules, cmdline;
+};
+
+static inline void out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void out16(uint16_t port, uint16_t value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void out32(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint8_t in8(uint16_t port)
+{
+	uint8_t value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint32_t in32(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static void put(const char *text)
+{
+	for (; *text; text++) {
+		while (!(in8(SERIAL + 5) & 0x20))
+			;
+		out8(SERIAL, (uint8_t)*text);
+	}
+}
+
+static void put_number(uint32_t n)
+{
+	char text[11];
+	char *p = text + sizeof(text) - 1;
+
+	*p = '\0';
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	put(p);
+}
+
+/* What follows @word where it begins a word of @line, or a null pointer. */
+static const char *find(const char *line, const char *word)
+{
+	for (const char *at = line; *at; at++) {
+		const char *p = at;
+		const char *w = word;
+
+		if (at != line && at[-1] != ' ')
+			continue;
+		for (; *w && *p == *w; p++)
+			w++;
+		if (!*w)
+			return p;
+	}
+	return 0;
+}
+
+static uint32_t number(const char *text)
+{
+	uint32_t n = 0;
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		n = n * 10 + (uint32_t)(*text - '0');
+	return n;
+}
+
+static uint32_t pci_id(uint32_t slot)
+{
+	out32(PCI_ADDRESS, 0x80000000u | slot << 11);
+	return in32(PCI_DATA);
+}
+
+static uint32_t count_disks(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t slot = 0; slot < 32; slot++) {
+		uint32_t id = pci_id(slot);
+
+		n += (id & 0xffff) == VIRTIO && (id >> 16 == VIRTIO_DISK || id >> 16 == 0x1042);
+	}
+	return n;
+}
+
+static __attribute__((noreturn)) void stay(void)
+{
+	for (;;)
+		__asm__ volatile("hlt");
+}
+
+static __attribute__((noreturn)) void leave(const char *line)
+{
+	const char *code = find(line, "exit=");
+
+	if (find(line, "spin"))
+		stay();
+	if (code)
+		out16(DEBUG_EXIT, (uint16_t)number(code));
+	out16(ACPI_PM1A, 0x2000);
+	stay();
+}
+
+void kernel(uint32_t magic, uint32_t info);
+
+void kernel(uint32_t magic, uint32_t info)
+{
+	const struct multiboot_info *mb = (const struct multiboot_info *)info;
+	const struct pvh_info *pvh = (const struct pvh_info *)info;
+	const char *line = "";
+	uint32_t modules = 0;
+
+	if (magic == MULTIBOOT) {
+		line = mb->flags & 4 ? (const char *)mb->cmdline : "";
+		modules = mb->flags & 8 ? mb->mods_count : 0;
+		/* It comes with the name of the kernel's file before it. */
+		put("guest: multiboot\n");
+	} else if (pvh->magic == PVH) {
+		line = pvh->cmdline ? (const char *)(uint32_t)pvh->cmdline : "";
+		modules = pvh->nr_modules;
+		put("guest: pvh\n");
+	}
+	put("guest: cmdline=[");
+	put(line);
+	put("]\nguest: initrds=");
+	put_number(modules);
+	put(" disks=");
+	put_number(count_disks());
+	put("\n");
+	leave(line);
+}
