@@ -45,7 +45,7 @@ LDFLAGS  += $(if $(filter release,$(MODE)),-pie)
 # A library with an archive is linked in: a start spends no time on loading it, a fork
 # copies fewer mappings, and its relocated pages are not dirty in every shim. libc stays
 # shared. STATIC= links all of them as shared libraries.
-STATIC   ?= $(filter release,$(MODE))
+STATIC   ?= $(filter release crash,$(MODE))
 archive   = $(if $(STATIC),$(filter /%,$(shell $(CC) -print-file-name=$(1:-l%=lib%.a))))
 LDLIBS   += $(foreach l,$(sort $(shell pkg-config --libs-only-l $(PKGS) 2>/dev/null)),\
             $(or $(call archive,$(l)),$(l))) -lm
@@ -84,8 +84,9 @@ $(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 $(B)/calls: $(call objs,$(wildcard test/calls/*.c)) $(B)/liburunc.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(B)/sweep: $(B)/test/lib/holding.o $(B)/test/lib/shim_rig.o
 $(filter-out $(B)/calls,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(B)/liburunc.a $(LDLIBS) -o $@
 
 # Generated headers come first, once; after that the .d files know better.
 $(B)/%.o: %.c | $(pb:.o=.h)
