@@ -53,6 +53,16 @@ void linux_drop_all(struct linux_node *n);
 /* In a child, whose descriptors are closed already: empty the tables, close nothing. */
 void linux_forget_parent(struct linux_node *n);
 
+/* linux_born.c: what a child is born with, and its life. */
+struct birth {
+	const struct spawn *what;
+	struct linux_node *node;
+	pid_t parent;
+	int gate;   /* its end           */
+	int output; /* the memfd, or -1  */
+};
+_Noreturn void linux_child_main(struct birth *b);
+
 /* linux_file.c: all of an open file, NUL-terminated; @name is for the error. */
 int linux_read(int fd, const char *name, size_t max, char **ret, size_t *len, struct err *err);
 /* Open @path without following a last symlink, read all of it. */
