@@ -14,6 +14,8 @@
 # NODE_CGROUPS, set before: "unified", the node has cgroup2 alone; "legacy", it has no
 # cgroup2 (crun refuses both at once); else what the machine has.
 #
+# NODE_TAG, a few characters: part of the names of all that is made on the machine.
+#
 # Set inside: T, a short temporary folder (sockets fit), TMPDIR, and NODE.
 
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -114,7 +116,7 @@ node_enter()
 		echo "# skip only root can make a private node"
 		exit 77
 	fi
-	T=$(mktemp -d /tmp/uXXXXXX)
+	T=$(mktemp -d "/tmp/u${NODE_TAG:-}XXXXXX")
 	mkdir -m 1777 "$T/tmp"
 	NODE=urunc-node-${T#/tmp/u}
 	export T NODE TMPDIR="$T/tmp"
