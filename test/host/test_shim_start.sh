@@ -51,7 +51,7 @@ printf %s "/run/containerd/s/$hash" >"$T/b/c1.addr"
 shim=$(shim_pid c1)
 is / "$(readlink "/proc/$shim/cwd")" "the server stands in /"
 is "/dev/null /dev/null /dev/null" \
-	"$(echo $(readlink "/proc/$shim/fd/0" "/proc/$shim/fd/1" "/proc/$shim/fd/2"))" \
+	"$(readlink "/proc/$shim/fd/0" "/proc/$shim/fd/1" "/proc/$shim/fd/2" | paste -sd " ")" \
 	"it holds nothing of the starter's input and output"
 is "$shim" "$(awk '{ print $6 }' "/proc/$shim/stat")" "it has a session of its own"
 like '^error 5 container not created' "$(shim_call c1 State 2>&1)" "it answers"

@@ -9,8 +9,7 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 RUNTIME=${RUNTIME:-$TOP/build/crash/null_runtime}
 export RUNTIME
 
-# Set: deaths recoveries inner left, and ops, "NAME: N points" for each.
-# sweep MODE STRIDE
+# sweep MODE STRIDE; then ask for the numbers
 sweep()
 {
 	local p pids parts
@@ -32,12 +31,17 @@ sweep()
 		is 0 $? "a share of the sweep goes to its end"
 	done
 	grep -hv '^count ' "$shares"/*
-	deaths=$(count deaths) recoveries=$(count recoveries) inner=$(count inner) left=$(count left)
-	ops=$(awk '$1 == "count" && $2 ~ /^[A-Z]/ { n[$2] += $3 }
-		END { for (o in n) if (n[o]) printf "%s %d, ", o, n[o] }' "$shares"/*)
-	ops=${ops%, }
 }
 
+# What the points were, by the call that failed: "Create 62, Start 19"
+ops()
+{
+	awk '$1 == "count" && $2 ~ /^[A-Z]/ { n[$2] += $3 }
+		END { for (o in n) if (n[o]) { printf "%s%s %d", sep, o, n[o]; sep = ", " } }' \
+		"$shares"/*
+}
+
+# deaths, recoveries, inner, left, or the name of a call
 count()
 {
 	awk -v w="$1" '$1 == "count" && $2 == w { n += $3 } END { print n + 0 }' "$shares"/*
