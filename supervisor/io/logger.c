@@ -27,6 +27,7 @@ struct logger {
 	int give[2]; /* the container's ends            */
 	int twin[2]; /* our own readers                 */
 	int wait;    /* becomes readable when it is ready */
+	int watch;   /* and when it has ended: ours, since others may reap it too */
 	struct event *ready, *died, *timer, *discard[2];
 	logger_fn *told;
 	void *arg;
@@ -69,6 +70,7 @@ struct logger *logger_free(struct logger *l)
 	close_pipes(l);
 	drop_event(&l->died);
 	drop_event(&l->timer);
+	drop_fd(&l->watch);
 	if (l->who.pid > 0 && !l->gone)
 		l->node->forget(l->node, &l->who);
 	free(l->uri);
@@ -358,11 +360,12 @@ static int make_events(struct logger *l, struct err *err)
 	struct timeval tv = { .tv_usec = AGAIN_MS * 1000 };
 	int fd = l->node->watch(l->node, &l->who, NULL);
 
-	l->died = event_new(l->base, fd < 0 ? -1 : fd, EV_READ, on_died, l);
+	l->watch = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	l->died = event_new(l->base, l->watch, EV_READ, on_died, l);
 	l->ready = event_new(l->base, l->wait, EV_READ | EV_PERSIST, on_ready, l);
 	l->timer = evtimer_new(l->base, on_timer, l);
 	if (!l->died || !l->ready || !l->timer || event_add(l->ready, NULL) < 0 ||
-	    event_add(l->died, fd < 0 ? &tv : NULL) < 0)
+	    event_add(l->died, l->watch < 0 ? &tv : NULL) < 0)
 		return err_set(err, ENOMEM, "watch it");
 	return 0;
 }
@@ -396,7 +399,7 @@ int logger_spawn(struct logger **ret, const struct logger_options *o, struct ide
 	*l = (struct logger){ .base = o->base, .node = o->node, .ready_ms = o->ready_ms,
 			      .end_ms = o->end_ms,
 			      .v2 = strncmp(o->uri, "binary-v2:", 10) == 0,
-			      .give = { -1, -1 }, .twin = { -1, -1 }, .wait = -1,
+			      .give = { -1, -1 }, .twin = { -1, -1 }, .wait = -1, .watch = -1,
 			      .told = o->told, .arg = o->arg };
 	rc = begin(l, o, err);
 	if (rc < 0) {

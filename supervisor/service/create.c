@@ -55,7 +55,7 @@ static void create_undone(struct create *c)
 {
 	struct task *t = c->task;
 
-	t->streams = streams_free(t->streams);
+	t->streams = streams_drop(t->streams);
 	create_end(c);
 	service_look_idle(t->service);
 }

@@ -216,7 +216,7 @@ void exit_reap_orphans(struct service *s)
 			return;
 		if (si.si_pid == t->row.init.pid && t->init_gone)
 			return; /* its own event comes */
-		if (execs_know(t, si.si_pid))
+		if (execs_know(t, si.si_pid) || streams_know(t->streams, si.si_pid))
 			return;
 		(void)waitpid(si.si_pid, NULL, WNOHANG);
 	}

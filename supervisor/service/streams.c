@@ -2,13 +2,16 @@
 #include "supervisor/service/streams.h"
 
 #include "journal/base/cleanup.h"
+#include "journal/base/crash.h"
 #include "supervisor/bundle/config.h"
 #include "supervisor/io/console.h"
+#include "supervisor/io/logger.h"
 #include "supervisor/io/pty.h"
 #include "supervisor/service/task.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +31,23 @@ struct streams {
 	bool made;        /* by the runtime */
 	bool exited;
 	bool drained;     /* or given up    */
-	struct err why;   /* the terminal did not come */
+	struct err why;   /* the terminal did not come, or the logger was not ready */
+	char *id;
+	struct logger *logger;
+	struct ident child; /* the logger; pid 0: it is no process any more */
+	int64_t row;        /* the child's                                  */
+	bool ending;        /* the logger's end is waited for               */
 };
+
+static struct event_base *base_of(const struct streams *s)
+{
+	return s->task->service->base;
+}
+
+static struct node *node_of(const struct streams *s)
+{
+	return s->task->service->o->node;
+}
 
 int streams_new(struct streams **ret, const struct streams_options *o, struct err *err)
 {
@@ -39,9 +57,10 @@ int streams_new(struct streams **ret, const struct streams_options *o, struct er
 		*s = (struct streams){ .task = o->task, .io = o->io, .names = o->names,
 				       .quiet = o->quiet, .console_fd = -1 };
 		s->console = *o->console ? strdup(o->console) : NULL;
+		s->id = strdup(o->id);
 	}
-	if (!s || (*o->console && !s->console)) {
-		free(s);
+	if (!s || !s->id || (*o->console && !s->console)) {
+		streams_free(s);
 		return err_set(err, ENOMEM, "the standard streams");
 	}
 	*ret = s;
@@ -58,20 +77,19 @@ struct streams *streams_free(struct streams *s)
 		(void)close(s->console_fd);
 	console_wait_free(s->wait);
 	pty_free(s->pty);
+	logger_free(s->logger);
 	stdio_close(s->io);
 	free(s->console);
+	free(s->id);
 	free(s);
 	return NULL;
 }
 
-static struct event_base *base_of(const struct streams *s)
+struct streams *streams_drop(struct streams *s)
 {
-	return s->task->service->base;
-}
-
-static struct node *node_of(const struct streams *s)
-{
-	return s->task->service->o->node;
+	if (s && s->child.pid)
+		(void)node_of(s)->signal(node_of(s), &s->child, SIGKILL, NULL);
+	return streams_free(s);
 }
 
 /* The last thing of a turn: @s may be gone. */
@@ -81,6 +99,95 @@ static void finish(struct streams *s, const struct err *why)
 
 	s->done = NULL;
 	done(s->arg, why);
+}
+
+/* ---- a logger ------------------------------------------------------------------------ */
+
+static void warn(const struct streams *s, const char *text)
+{
+	log_say(s->task->service->o->log, LOG_LEVEL_WARNING, "task %s: %s", s->task->row.key.id,
+		text);
+}
+
+/* It has been reaped. A row that can't be written is found dead by who comes next. */
+static void logger_gone(struct streams *s)
+{
+	if (s->child.pid)
+		(void)journal_child_ended(s->task->journal, s->row, -1, NULL);
+	s->child.pid = 0;
+}
+
+static void end_logger(struct streams *s)
+{
+	s->ending = true;
+	logger_end(s->logger);
+}
+
+static void logger_ended(struct streams *s)
+{
+	s->logger = logger_free(s->logger);
+	if (s->done)
+		finish(s, &s->why);
+	else
+		s->quiet(s->task);
+}
+
+static void on_logger(void *arg, enum logger_told what, const struct err *why)
+{
+	struct streams *s = arg;
+	struct service *service = s->task->service;
+
+	switch (what) {
+	case LOGGER_READY:
+		logger_take(s->logger, s->io->fd);
+		finish(s, NULL);
+		break;
+	case LOGGER_FAILED: /* what it has to say can only be a mistake */
+		s->why = *why;
+		err_wrap(&s->why, "failed to create init process I/O");
+		(void)node_of(s)->signal(node_of(s), &s->child, SIGKILL, NULL);
+		end_logger(s);
+		break;
+	case LOGGER_DIED:
+		logger_gone(s);
+		warn(s, why->text);
+		exit_reap_orphans(service);
+		break;
+	case LOGGER_ENDED:
+		logger_gone(s);
+		logger_ended(s);
+		exit_reap_orphans(service);
+		break;
+	}
+}
+
+/* Its row is committed while it still waits at its gate. */
+static int logger_begin(struct streams *s, struct err *err)
+{
+	struct node *n = node_of(s);
+	const struct logger_options o = {
+		.base = base_of(s), .node = n, .uri = s->names.name[1], .id = s->id,
+		.ns = s->task->row.key.ns, .ready_ms = LOGGER_READY_MS,
+		.end_ms = LOGGER_END_MS, .uid = s->names.uid, .gid = s->names.gid,
+		.told = on_logger, .arg = s,
+	};
+	int rc = logger_spawn(&s->logger, &o, &s->child, err);
+
+	if (rc < 0)
+		return rc;
+	crash_point("logger-held");
+	rc = journal_child(s->task->journal, 0, &s->child, "logging binary", n->epoch(n),
+			   n->wall_ns(n) / 1000000, 0, &s->row, err);
+	if (rc < 0)
+		return rc;
+	crash_point("logger-known");
+	rc = logger_go(s->logger, err);
+	return rc < 0 ? rc : STREAMS_WAIT;
+}
+
+bool streams_know(const struct streams *s, pid_t pid)
+{
+	return s && s->child.pid == pid;
 }
 
 /* ---- the client ---------------------------------------------------------------------- */
@@ -113,13 +220,11 @@ static void open_go_on(struct streams *s)
 	struct err err = ERR_INIT;
 	int rc;
 
-	if (stdio_wants_logger(&s->names))
-		rc = err_say(&err, ENOTSUP, "logging binary %s is not supported yet",
-			     s->names.name[1]);
-	else
-		rc = stdio_open(s->io, &s->names, &err);
+	rc = stdio_open(s->io, &s->names, &err);
 	if (rc == STDIO_WAIT)
 		rc = wait_for_client(s, &err);
+	else if (rc == STDIO_READY && stdio_wants_logger(&s->names))
+		rc = logger_begin(s, &err);
 	if (rc == STREAMS_WAIT)
 		return;
 	if (s->timer)
@@ -144,8 +249,7 @@ static void on_pty(void *arg, enum pty_told what, const struct err *why)
 	struct streams *s = arg;
 
 	if (what == PTY_LOST) {
-		log_say(s->task->service->o->log, LOG_LEVEL_WARNING, "task %s: %s",
-			s->task->row.key.id, why->text);
+		warn(s, why->text);
 		return;
 	}
 	s->drained = true;
@@ -260,5 +364,12 @@ static bool wait_for_rest(struct streams *s)
 
 bool streams_quiet(struct streams *s)
 {
-	return !s || !s->pty || !s->exited || s->drained || !wait_for_rest(s);
+	if (!s || (s->pty && s->exited && !s->drained && wait_for_rest(s)))
+		return !s;
+	if (!s->logger)
+		return true;
+	s->pty = pty_free(s->pty);
+	if (!s->ending)
+		end_logger(s);
+	return false;
 }

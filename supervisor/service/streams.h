@@ -5,11 +5,11 @@
 /*
  * streams.h - the standard streams of one process, from its request to its Delete.
  *
- * FIFOs and files (io/stdio.h), or a terminal (io/console.h, io/pty.h): who uses it need
- * not know which.
+ * FIFOs and files (io/stdio.h), a terminal (io/console.h, io/pty.h) and a logging binary
+ * (io/logger.h), which is a child of the task in the journal: who uses it need not know.
  *
  *	streams_new()
- *	streams_open()		waits for the client
+ *	streams_open()		waits for the client, and for a logger
  *	streams_give()		to the run that makes the process
  *	streams_made()		when that run has ended well
  *	streams_exited()	the process has been reaped
@@ -20,6 +20,7 @@
 #include "supervisor/io/stdio.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define STREAMS_WAIT     1
 #define STREAMS_DRAIN_MS 10000 /* for Delete to wait for a terminal's last output */
@@ -62,10 +63,16 @@ int streams_resize(struct streams *s, unsigned width, unsigned height, struct er
 void streams_close_in(struct streams *s);
 void streams_exited(struct streams *s);
 
-/* False: a terminal's last output is waited for. In time it is true. */
+/* False: a terminal's last output, or a logger's end, is waited for. In time it is true. */
 bool streams_quiet(struct streams *s);
 
-/* Close everything, .io as well. Returns NULL. */
+/* This child is ours to reap. */
+bool streams_know(const struct streams *s, pid_t pid);
+
+/* Close everything, .io as well; a logger lives on. Returns NULL. */
 struct streams *streams_free(struct streams *s);
+
+/* The same where nothing was made: a logger is killed. NULL is fine, for both. */
+struct streams *streams_drop(struct streams *s);
 
 #endif
