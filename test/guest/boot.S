@@ -4,9 +4,11 @@
  * not looked for, by the PVH note. Both enter _start in 32 bit protected mode with
  * paging off: EAX tells which one, EBX where its facts are.
  */
+#ifndef PVH_ONLY
 	.section .multiboot, "a"
 	.balign 4
 	.long 0x1badb002, 0, -0x1badb002	/* magic, flags, checksum */
+#endif
 
 	.section .note.pvh, "a", @note
 	.balign 4

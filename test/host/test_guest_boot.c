@@ -24,11 +24,12 @@
 
 /* Names with blanks and commas, since those are what goes wrong. */
 #define KERNEL "my kernel"
+#define PVH    "my other kernel"
 #define DISK   "my disk,1.img"
 
 struct bed {
 	char dir[64];
-	char kernel[128], disk[128], initrd[128];
+	char kernel[128], pvh[128], disk[128], initrd[128];
 };
 
 struct boot {
@@ -149,6 +150,20 @@ static void a_guest_gets_its_command_line_and_its_code_comes_back(void **state)
 	ended_with(&b, 33); /* isa-debug-exit: twice, and one */
 }
 
+/* As the monitors load it that know no multiboot. */
+static void a_guest_is_loaded_by_pvh_too(void **state)
+{
+	const struct bed *bed = *state;
+	struct launch l = launch(bed, "mewz", "exit=2 x");
+	struct boot b;
+
+	l.kernel = bed->pvh;
+	l.initrd = bed->initrd;
+	boot(&b, &l, NULL);
+	said(&b, "guest: pvh\nguest: cmdline=[exit=2 x]\nguest: initrds=1 disks=0\n");
+	ended_with(&b, 5);
+}
+
 static void a_guest_that_switches_off_ends_with_0(void **state)
 {
 	static const struct guest_net net = { .ip = "10.4.0.9", .gateway = "10.4.0.1", .prefix = 24 };
@@ -201,14 +216,14 @@ static void make_file(const char *path, off_t size)
 }
 
 /* 0; 77: not on this machine, it has said why. */
-static int build(const char *kernel)
+static int build(const char *kernel, const char *how)
 {
 	pid_t pid = fork();
 	int status = -1;
 
 	if (pid == 0) {
 		(void)dup2(2, 1);
-		(void)execl("test/guest/build", "build", kernel, (char *)NULL);
+		(void)execl("test/guest/build", "build", kernel, how, (char *)NULL);
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
@@ -219,6 +234,7 @@ static int build(const char *kernel)
 static int bed_open(struct bed *bed)
 {
 	const char *tmp = getenv("TMPDIR");
+	int rc;
 
 	(void)snprintf(bed->dir, sizeof(bed->dir), "%.40s/guest-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(bed->dir)) {
@@ -226,16 +242,19 @@ static int bed_open(struct bed *bed)
 		return 1;
 	}
 	(void)snprintf(bed->kernel, sizeof(bed->kernel), "%s/" KERNEL, bed->dir);
+	(void)snprintf(bed->pvh, sizeof(bed->pvh), "%s/" PVH, bed->dir);
 	(void)snprintf(bed->disk, sizeof(bed->disk), "%s/" DISK, bed->dir);
 	(void)snprintf(bed->initrd, sizeof(bed->initrd), "%s/initrd", bed->dir);
 	make_file(bed->disk, 1 << 20);
 	make_file(bed->initrd, 512);
-	return build(bed->kernel);
+	rc = build(bed->kernel, NULL);
+	return rc ? rc : build(bed->pvh, "pvh");
 }
 
 static void bed_close(struct bed *bed)
 {
 	(void)unlink(bed->kernel);
+	(void)unlink(bed->pvh);
 	(void)unlink(bed->disk);
 	(void)unlink(bed->initrd);
 	(void)rmdir(bed->dir);
@@ -246,6 +265,7 @@ int main(void)
 	struct bed bed;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(a_guest_gets_its_command_line_and_its_code_comes_back, &bed),
+		cmocka_unit_test_prestate(a_guest_is_loaded_by_pvh_too, &bed),
 		cmocka_unit_test_prestate(a_guest_that_switches_off_ends_with_0, &bed),
 		cmocka_unit_test_prestate(a_guest_sees_its_disk_and_its_initrd, &bed),
 		cmocka_unit_test_prestate(a_guest_that_stays_is_ended_by_sigterm, &bed),
