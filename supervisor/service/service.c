@@ -74,14 +74,28 @@ static bool is_idle(const struct service *s)
 	       outbox_is_empty(s->task->outbox);
 }
 
+/* Created, never started, and nobody there. */
+static bool is_unstarted(const struct service *s)
+{
+	const struct task *t = s->task;
+
+	return !s->ending && t->life == LIFE_CREATED && !t->creating && !t->ops &&
+	       !t->release && server_peers(s->server) == 0;
+}
+
 static void on_idle(evutil_socket_t fd, short what, void *arg)
 {
 	struct service *s = arg;
 
 	(void)fd;
 	(void)what;
-	if (is_idle(s))
+	if (is_idle(s)) {
 		service_end(s);
+		return;
+	}
+	if (is_unstarted(s))
+		forgotten_ask(s);
+	service_look_idle(s);
 }
 
 void service_look_idle(struct service *s)
@@ -92,7 +106,7 @@ void service_look_idle(struct service *s)
 		stop(s);
 		return;
 	}
-	if (!s->task || !is_idle(s))
+	if (!s->task || (!is_idle(s) && !is_unstarted(s)))
 		event_del(s->idle);
 	else if (!event_pending(s->idle, EV_TIMEOUT, NULL))
 		event_add(s->idle, &tv);

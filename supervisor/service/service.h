@@ -32,7 +32,9 @@ struct service_options {
  *
  * The end is one of: Shutdown, or a minute without task and connection (then what
  * `start` made is taken back and the journal moves to the history); SIGTERM or
- * SIGINT with a task (then the rows stay, for whoever comes next).
+ * SIGINT with a task (then the rows stay, for whoever comes next). A task that was
+ * created, never started, and has no connection for a minute is looked at by a child: if
+ * containerd does not know it, that ends the shim and takes the task down.
  *
  * Return: 0; < 0 it could not begin, or not go on.
  */

@@ -35,6 +35,7 @@ struct service {
 	struct task *task; /* the shim's only one */
 	struct event *signals[3];
 	struct event *idle, *drain, *rest;
+	struct ident asking; /* who asks whether it is forgotten; pid 0: nobody did yet */
 	bool ending;   /* nothing new is begun              */
 	bool finished; /* what `start` made was taken back  */
 };
@@ -259,5 +260,11 @@ void service_rest_soon(struct service *s);
 
 /* After anything that may have made the service idle. */
 void service_look_idle(struct service *s);
+
+/* ---- forgotten.c ------------------------------------------------------------------ */
+
+/* In a child: if containerd does not know the task, it ends the shim and takes the task
+ * down. */
+void forgotten_ask(struct service *s);
 
 #endif
