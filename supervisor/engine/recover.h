@@ -18,7 +18,7 @@
  *     exit is recorded; the file moves to the history.
  *
  * A damaged file is kept in torn/, and one that says nothing, as it then does, is filled
- * with what the host proves to be the task's (evidence.h, rebuild.c) before 3.
+ * with what the host proves to be the task's (supervisor/rebuild) before 3.
  *
  * Forgotten (DESIGN 2.11): a living shim is taken down only if its own containerd,
  * asked twice some seconds apart, does not know the task (same id, same init), and no

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef URUNC_ENGINE_EVIDENCE_H
-#define URUNC_ENGINE_EVIDENCE_H
+#ifndef URUNC_REBUILD_EVIDENCE_H
+#define URUNC_REBUILD_EVIDENCE_H
 
 /*
  * evidence.h - what the host proves to be a task's, when its journal says nothing.

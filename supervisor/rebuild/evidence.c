@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/engine/evidence.h"
+#include "supervisor/rebuild/evidence.h"
 
 #include "journal/base/cleanup.h"
 #include "supervisor/bundle/request.h"

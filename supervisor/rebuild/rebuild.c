@@ -8,7 +8,7 @@
  * A cgroup has no owner but its path. One that init is in is found through init; an
  * empty one goes; one with strangers in it stays, and is named.
  */
-#include "supervisor/engine/evidence.h"
+#include "supervisor/rebuild/evidence.h"
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
