@@ -53,8 +53,8 @@ int work_history(struct work *w, struct err *err);
 void work_search_host(struct work *w, char *text, size_t size);
 
 /* Rows for a file that says nothing (no epoch): of what is proved to be this task's
- * (rebuild/evidence.h), as if a create had made it. One commit. What only has its name goes to
- * .unclear. */
+ * (supervisor/rebuild), as if a create had made it. One commit. What only has its name
+ * goes to .unclear. */
 int work_rebuild(struct work *w, struct err *err);
 
 #endif
