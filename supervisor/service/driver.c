@@ -63,6 +63,7 @@ static struct event *arm_fd(struct driver *d, int fd, event_callback_fn fn)
 }
 
 static void turn(struct driver *d);
+static void arm_child(struct driver *d);
 
 static void on_time(evutil_socket_t fd, short what, void *arg)
 {
@@ -100,8 +101,9 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (rc == 0) { /* readable too early: look again */
-		event_add(d->ev_child, NULL);
+	if (rc == 0) { /* readable too early, or it could not be watched: look again */
+		event_drop(&d->ev_child);
+		arm_child(d);
 		return;
 	}
 	d->wake = (struct wake){ .why = WAKE_CHILD, .status = rc < 0 ? -1 : status };
@@ -129,7 +131,13 @@ static void arm_child(struct driver *d)
 		return;
 	}
 	fd = d->node->watch(d->node, &d->child, &err);
-	d->ev_child = fd >= 0 ? arm_fd(d, fd, on_child) : arm_time(d, AGAIN_MS, on_lost_child);
+	if (fd < 0) {
+		d->ev_child = arm_time(d, AGAIN_MS, on_lost_child);
+		return;
+	}
+	d->ev_child = arm_fd(d, fd, on_child);
+	if (!d->ev_child)
+		d->ev_child = arm_time(d, AGAIN_MS, on_child);
 }
 
 static void arm(struct driver *d, const struct wait *wait)

@@ -169,6 +169,7 @@ void exit_unwatch(struct task *t)
  * must come before TaskExit, and an undo wants to see for itself. */
 void exit_watch(struct task *t)
 {
+	const struct timeval often = { .tv_usec = EXIT_AGAIN_MS * 1000 };
 	struct node *n = t->service->o->node;
 	struct err err = ERR_INIT;
 	int fd;
@@ -186,8 +187,13 @@ void exit_watch(struct task *t)
 		return;
 	}
 	t->init_gone = event_new(t->service->base, fd, EV_READ | EV_PERSIST, on_gone, t);
+	if (t->init_gone && event_add(t->init_gone, NULL) == 0)
+		return;
+	/* No memory to watch it: look from time to time. An exit is never missed. */
+	exit_unwatch(t);
+	t->init_gone = event_new(t->service->base, -1, EV_PERSIST, on_gone, t);
 	if (t->init_gone)
-		event_add(t->init_gone, NULL);
+		event_add(t->init_gone, &often);
 }
 
 void exit_from_row(struct task *t)
