@@ -118,6 +118,7 @@ void task_row_clear(struct task_row *row); /* frees the strings, zeroes the stru
 
 enum journal_open {
 	JOURNAL_READ,   /* look only; works beside an owner                     */
+	JOURNAL_LOCK,   /* take the lock, and look: journal_claim() makes it OWN */
 	JOURNAL_OWN,    /* take the lock, raise the lease; the file must exist   */
 	JOURNAL_CREATE, /* as OWN; the file must not exist, and is made          */
 };
@@ -146,6 +147,10 @@ int task_key_make(struct task_key *ret, const char *address, const char *ns, con
  */
 int journal_open(struct journal **ret, const struct journal_place *place,
 		 const struct task_key *key, enum journal_open how, struct err *err);
+
+/* After JOURNAL_LOCK: raise the lease. Until then nothing is written, and every write
+ * is -ESTALE. */
+int journal_claim(struct journal *j, struct err *err);
 
 /* As OWN, for a <root> that can't be written: the file and its WAL are copied to
  * <run>/rescue and that copy is used. A copy already there is gone on with. */

@@ -143,19 +143,27 @@ static int why_not(struct journal *j, int r, struct err *err)
  * The first commit into a new WAL is made with synchronous OFF: NORMAL would flush the
  * WAL's header. That flush guards what a checkpoint moved before, and nothing was.
  */
-static int own_file(struct journal *j, const char *path, struct err *err)
+int journal_claim(struct journal *j, struct err *err)
+{
+	int r = claim(j, err);
+
+	return r < 0 ? r : sql_exec(&j->sql, "PRAGMA synchronous=NORMAL", err);
+}
+
+static int hold_file(struct journal *j, const char *path, struct err *err)
 {
 	int r = set_file(j, path, err);
 
 	if (r == 0)
 		r = sql_open(&j->sql, j->file, SQL_WRITE, false, err);
-	if (r < 0)
-		r = why_not(j, r, err);
-	if (r == 0)
-		r = claim(j, err);
-	if (r == 0)
-		r = sql_exec(&j->sql, "PRAGMA synchronous=NORMAL", err);
-	return r;
+	return r < 0 ? why_not(j, r, err) : 0;
+}
+
+static int own_file(struct journal *j, const char *path, struct err *err)
+{
+	int r = hold_file(j, path, err);
+
+	return r < 0 ? r : journal_claim(j, err);
 }
 
 static int remove_database(const char *path, struct err *err)
@@ -195,14 +203,21 @@ static int create(struct journal *j, const char *live, const char *rescue, struc
 	return r;
 }
 
-static int own(struct journal *j, const char *live, const char *rescue, struct err *err)
+static int hold(struct journal *j, const char *live, const char *rescue, struct err *err)
 {
 	if (missing(live)) {
 		unlink_lock(j);
 		return say_missing(&j->key, err);
 	}
 	j->rescue = exists(rescue);
-	return own_file(j, j->rescue ? rescue : live, err);
+	return hold_file(j, j->rescue ? rescue : live, err);
+}
+
+static int own(struct journal *j, const char *live, const char *rescue, struct err *err)
+{
+	int r = hold(j, live, rescue, err);
+
+	return r < 0 ? r : journal_claim(j, err);
 }
 
 /* ---- rescue ------------------------------------------------------------------ */
@@ -366,6 +381,8 @@ int journal_open(struct journal **ret, const struct journal_place *place,
 		return enter(ret, place, key, look, err);
 	case JOURNAL_CREATE:
 		return enter(ret, place, key, create, err);
+	case JOURNAL_LOCK:
+		return enter(ret, place, key, hold, err);
 	case JOURNAL_OWN:
 		break;
 	}

@@ -61,9 +61,10 @@ static void round_of(struct shim *shim)
 	(void)journal_list(&shim->place, JOURNAL_LIVE, visit, d, NULL);
 	for (int i = 0; i < d->n; i++) {
 		struct recover_report report = { .result = RECOVER_NONE_ };
+		struct err err = ERR_INIT; /* the report has its sentence */
 
 		if (recover_task(&shim->engine, &shim->place, &d->at[i], 0, end, &report,
-				 NULL) == 0)
+				 &err) == 0)
 			recover_report_clear(&report);
 	}
 }

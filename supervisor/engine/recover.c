@@ -330,7 +330,21 @@ static int may_take(struct work *w, pid_t owner)
 	return w->forgotten ? 1 : answer(w, RECOVER_HEALTHY, w->why_forgotten);
 }
 
-static int one(struct work *w, struct err *err)
+/* Nobody owns it, as most that are left by a boot: one open for the look and for what
+ * comes of it. -EAGAIN: somebody does; -ENOSPC, -EROFS, -EIO: it can't be used there. */
+static int one_unowned(struct work *w, struct err *err)
+{
+	int r = journal_open(&w->j, w->place, &w->ret->key, JOURNAL_LOCK, err);
+
+	if (r == 0)
+		r = look(w, w->j, err);
+	if (r < 0 || !may_take(w, 0))
+		return r;
+	r = journal_claim(w->j, err);
+	return r < 0 ? r : take_down(w, err);
+}
+
+static int one_looked_at(struct work *w, struct err *err)
 {
 	pid_t owner = 0;
 	int r = look_first(w, err);
@@ -377,6 +391,22 @@ static int damaged(struct work *w, struct err *err)
 	w->j = journal_close(w->j);
 	r = journal_set_aside(&w->j, w->place, &w->ret->key, w->torn, err);
 	return r < 0 ? r : go_on(w, err);
+}
+
+static int one(struct work *w, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r;
+
+	if (w->flags & RECOVER_DRY)
+		return one_looked_at(w, err);
+	r = one_unowned(w, &why);
+	if (r == -EAGAIN || r == -ENOSPC || r == -EROFS || r == -EIO) {
+		w->j = journal_close(w->j);
+		return one_looked_at(w, err);
+	}
+	*err = why;
+	return r;
 }
 
 /* A file that can't be used. 0: the report says so. */

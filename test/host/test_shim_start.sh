@@ -73,6 +73,7 @@ like 't1/c1 ' "$(uruncctl ps -a 2>&1)" "but is remembered"
 shim_start c1
 old=$(shim_pid c1)
 kill -9 "$old"
+until_true 5 test ! -e "/proc/$old" # one that is dying would be adopted
 yes "after a killed shim a start succeeds" shim_start c1
 yes "with another shim" test "$old" != "$(shim_pid c1)"
 shim_create c1 >/dev/null

@@ -374,6 +374,26 @@ static void a_held_state_stays_and_a_former_owner_learns_it_after(void **state)
 	journal_close(j);
 }
 
+static void who_only_locks_writes_nothing_until_it_claims(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	struct task_row t;
+
+	journal_close(j);
+	j = test_open(&w->p, "c1", JOURNAL_LOCK);
+	start(w);
+	assert_int_equal(tell(w, 'o'), -EAGAIN);
+	assert_int_equal(journal_note(j, "a", "b", &w->err), -ESTALE);
+	assert_int_equal(journal_task(j, &t, &w->err), 0);
+	assert_int_equal(t.lease, 1);
+	task_row_clear(&t);
+	assert_int_equal(journal_claim(j, &w->err), 0);
+	assert_int_equal(journal_lease(j), 2);
+	assert_int_equal(journal_note(j, "a", "b", &w->err), 0);
+	journal_close(j);
+}
+
 /* J5. A checkpoint would empty the WAL or write the database. */
 static void a_reader_that_is_last_changes_no_file(void **state)
 {
@@ -416,6 +436,7 @@ int main(void)
 		T(a_writer_in_the_way_is_busy_after_fifty_milliseconds),
 		T(readers_see_what_is_committed_beside_a_writer),
 		T(a_held_state_stays_and_a_former_owner_learns_it_after),
+		T(who_only_locks_writes_nothing_until_it_claims),
 		T(a_reader_that_is_last_changes_no_file),
 	};
 
