@@ -245,6 +245,14 @@ void picture_take(struct picture *p, const struct picture_places *places)
 		qsort(p->lines, p->n, sizeof(*p->lines), in_order);
 }
 
+bool picture_has(const struct picture *p, const char *prefix)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (strncmp(p->lines[i], prefix, strlen(prefix)) == 0)
+			return true;
+	return false;
+}
+
 char *picture_diff(const struct picture *before, const struct picture *after)
 {
 	char *text = NULL;

@@ -34,6 +34,9 @@ void picture_take(struct picture *p, const struct picture_places *places);
 /* What came (+) and went (-), a line each, the caller's to free; NULL: nothing. */
 char *picture_diff(const struct picture *before, const struct picture *after);
 
+/* Is there a line that begins so? */
+bool picture_has(const struct picture *p, const char *prefix);
+
 void picture_clear(struct picture *p);
 
 #endif
