@@ -381,10 +381,7 @@ static void on_close_io(struct call *call, const void *in)
 
 	if (!t)
 		return;
-	if (e)
-		stdio_close_in(&e->stdio);
-	else
-		streams_close_in(t->streams);
+	streams_close_in(e ? e->streams : t->streams);
 	answer_empty(call);
 }
 
@@ -394,10 +391,15 @@ static void on_resize(struct call *call, const void *in)
 	struct exec *e;
 	struct task *t = task_of(call, req->id, req->exec_id, &e);
 	struct err err = ERR_INIT;
+	int rc;
 
 	if (!t)
 		return;
-	if (!e && streams_resize(t->streams, req->width, req->height, &err) < 0)
+	if (e && (e->state == EXEC_STOPPED || e->state == EXEC_DELETING))
+		rc = err_say(&err, EPROTO, "cannot resize a stopped container");
+	else
+		rc = streams_resize(e ? e->streams : t->streams, req->width, req->height, &err);
+	if (rc < 0)
 		call_fail(call, &err);
 	else
 		answer_empty(call);

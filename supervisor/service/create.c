@@ -305,11 +305,16 @@ static void on_streams(void *arg, const struct err *why)
 		create_fail(c, &err);
 }
 
+static void on_quiet(void *arg)
+{
+	delete_go_on(arg);
+}
+
 static int make_streams(struct create *c, struct err *err)
 {
 	struct task *t = c->task;
 	const struct streams_options options = {
-		.task = t, .io = &t->stdio, .id = t->row.key.id, .quiet = delete_go_on,
+		.task = t, .io = &t->stdio, .id = t->row.key.id, .quiet = on_quiet, .arg = t,
 		.names = {
 			.name = { json_text(c->request, "stdin", ""),
 				  json_text(c->request, "stdout", ""),

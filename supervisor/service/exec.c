@@ -44,9 +44,12 @@ bool execs_starting(const struct task *t)
 
 bool execs_know(const struct task *t, pid_t pid)
 {
-	const struct exec *e = exec_of_pid(t, pid);
+	const struct exec *known = exec_of_pid(t, pid);
 
-	return e && e->gone;
+	for (const struct exec *e = t->execs; e; e = e->next)
+		if (streams_know(e->streams, pid))
+			return true;
+	return known && known->gone;
 }
 
 static void drop_event(struct event **ev)
@@ -69,9 +72,12 @@ struct exec *exec_free(struct exec *e)
 	wait_drop(&e->waiters);
 	if (e->starting)
 		call_drop(e->starting);
-	stdio_close(&e->stdio);
+	if (e->deleting)
+		call_drop(e->deleting);
+	streams_free(e->streams);
 	for (int i = 0; i < 3; i++)
 		free(e->name[i]);
+	free(e->console);
 	free(e->process);
 	free(e->id);
 	free(e);
@@ -142,6 +148,7 @@ static void exit_write(struct exec *e)
 static void exit_seen(struct exec *e, int status)
 {
 	drop_event(&e->gone);
+	streams_exited(e->streams);
 	e->exit.pid = e->process_id.pid;
 	e->exit.at_ns = task_wall_ns(e->task);
 	e->exit.status = status == -1 ? 255

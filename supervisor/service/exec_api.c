@@ -4,7 +4,10 @@
 
 #include "journal/base/cleanup.h"
 #include "proto/api/task.pb-c.h"
+#include "proto/ttrpc/status.h"
+#include "supervisor/bundle/config.h"
 #include "supervisor/engine/execs.h"
+#include "supervisor/io/console.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -101,7 +104,7 @@ static void start_failed(struct exec *e)
 	static const struct told_exit never = { .at_ns = 0 };
 
 	e->state = EXEC_ADDED;
-	stdio_close(&e->stdio);
+	e->streams = streams_drop(e->streams);
 	wait_tell(&e->waiters, &never);
 	exit_go_on(e->task);
 	delete_go_on(e->task);
@@ -122,14 +125,66 @@ static int learn_process(struct exec *e, struct err *err)
 	return 0;
 }
 
-static void on_started(struct op *op, const struct run_end *end)
+/* Its journal's words: a process that runs, or ran. */
+static void started(struct exec *e, struct call *call)
 {
 	Containerd__Task__V2__StartResponse out = CONTAINERD__TASK__V2__START_RESPONSE__INIT;
+	struct task *t = e->task;
+	struct err err = ERR_INIT;
+
+	e->state = EXEC_RUNNING;
+	if (tell_exec_started(t->journal, e->id, e->process_id.pid, task_wall_ns(t), &err) < 0)
+		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
+	outbox_kick(t->outbox);
+	out.pid = (uint32_t)e->process_id.pid;
+	call_answer(call, &out.base);
+	exec_watch(e);
+}
+
+static int begin(struct exec *e, enum life_event ev, struct call *call,
+		 void (*end)(struct op *, const struct run_end *), struct err *err);
+
+static void on_taken_back(struct op *op, const struct run_end *end)
+{
+	struct exec *e = op->exec;
+
+	if (end->state != RUN_DONE)
+		err_wrap(&e->why, "not all of it was taken back (%.300s)", end->err.text);
+	call_fail_code(TAKE_PTR(e->starting), STATUS_UNKNOWN, e->why.text);
+	start_failed(e);
+}
+
+/* There is a process, and it has no terminal. */
+static void take_back(struct exec *e, const struct err *why)
+{
+	struct err err = ERR_INIT;
+
+	e->why = *why;
+	err_wrap(&e->why, "OCI runtime exec failed");
+	if (begin(e, EV_EXEC_DELETE, NULL, on_taken_back, &err) == 0)
+		return;
+	err_wrap(&e->why, "it was not taken back (%.300s)", err.text);
+	call_fail_code(TAKE_PTR(e->starting), STATUS_UNKNOWN, e->why.text);
+	start_failed(e);
+}
+
+static void on_terminal(void *arg, const struct err *why)
+{
+	struct exec *e = arg;
+
+	if (why)
+		take_back(e, why);
+	else
+		started(e, TAKE_PTR(e->starting));
+}
+
+static void on_started(struct op *op, const struct run_end *end)
+{
 	struct task *t = op->task;
 	struct exec *e = op->exec;
 	struct err err = ERR_INIT;
+	int rc;
 
-	stdio_given(&e->stdio);
 	if (end->state != RUN_DONE) {
 		answer_failure(op->call, end);
 		start_failed(e);
@@ -141,13 +196,12 @@ static void on_started(struct op *op, const struct run_end *end)
 		start_failed(e);
 		return;
 	}
-	e->state = EXEC_RUNNING;
-	if (tell_exec_started(t->journal, e->id, e->process_id.pid, task_wall_ns(t), &err) < 0)
-		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
-	outbox_kick(t->outbox);
-	out.pid = (uint32_t)e->process_id.pid;
-	call_answer(op->call, &out.base);
-	exec_watch(e);
+	e->starting = op->call;
+	rc = streams_made(e->streams, on_terminal, e, &err);
+	if (rc == 0)
+		started(e, TAKE_PTR(e->starting));
+	else if (rc < 0)
+		take_back(e, &err);
 }
 
 static int begin(struct exec *e, enum life_event ev, struct call *call,
@@ -159,42 +213,27 @@ static int begin(struct exec *e, enum life_event ev, struct call *call,
 
 	if (!args || json_object_object_add(args, "exec_id", json_object_new_string(e->id)) < 0)
 		return err_set(err, ENOMEM, "exec %s", e->id);
-	memcpy(options.stdio, e->stdio.fd, sizeof(options.stdio));
+	if (ev == EV_EXEC && e->console &&
+	    json_object_object_add(args, "console", json_object_new_string(e->console)) < 0)
+		return err_set(err, ENOMEM, "exec %s", e->id);
+	if (ev == EV_EXEC)
+		streams_give(e->streams, &options);
 	options.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN);
 	options.input = ev == EV_EXEC ? e->process : NULL;
 	rc = op_begin(e->task, ev, &options, call, end, err);
-	if (rc == 0)
-		e->task->ops->exec = e;
-	return rc;
-}
-
-static void start_go_on(struct exec *e);
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	start_go_on(arg);
-}
-
-static int wait_for_client(struct exec *e, const struct stdio_names *names, struct err *err)
-{
-	struct service *s = e->task->service;
-	struct timeval tv = { .tv_usec = STDIO_AGAIN_MS * 1000 };
-
-	if (s->o->node->now_ms(s->o->node) >= e->until_ms)
-		return err_say(err, ETIMEDOUT, "nobody has opened %s for reading in %d s",
-			       stdio_missing(&e->stdio, names), STDIO_MAX_MS / 1000);
-	if (!e->timer)
-		e->timer = evtimer_new(s->base, on_timer, e);
-	if (!e->timer || event_add(e->timer, &tv) < 0)
-		return err_set(err, ENOMEM, "exec %s", e->id);
+	if (rc < 0)
+		return rc;
+	e->task->ops->exec = e;
+	if (ev == EV_EXEC)
+		streams_watch(e->streams, e->task->ops->driver);
 	return 0;
 }
 
 /* Init's end has been seen: nothing may be begun behind it. */
-static int may_start(const struct exec *e, struct err *err)
+static int may_start(void *arg, struct err *err)
 {
+	const struct exec *e = arg;
+
 	if (e->task->exit.at_ns)
 		return err_say(err, EBADFD, "container %s init process is not running",
 			       e->task->row.key.id);
@@ -203,41 +242,51 @@ static int may_start(const struct exec *e, struct err *err)
 	return task_may_change(e->task, err);
 }
 
-/* STDIO_WAIT: not yet. */
-static int open_stdio(struct exec *e, struct err *err)
+static void on_streams(void *arg, const struct err *why)
 {
-	const struct stdio_names names = { .name = { e->name[0], e->name[1], e->name[2] },
-					   .terminal = e->terminal };
-	int rc;
+	struct exec *e = arg;
+	struct call *call = TAKE_PTR(e->starting);
+	struct err err = ERR_INIT;
 
-	if (names.terminal)
-		rc = err_say(err, ENOTSUP, "a terminal is not supported yet; run without it");
-	else if (stdio_wants_logger(&names))
-		rc = err_say(err, ENOTSUP, "logging binary %s is not supported yet", names.name[1]);
-	else
-		rc = stdio_open(&e->stdio, &names, err);
-	if (rc == STDIO_WAIT && wait_for_client(e, &names, err) < 0)
-		rc = -err->code;
-	return rc < 0 ? err_wrap(err, "failed to create init process I/O") : rc;
+	if (why)
+		err = *why;
+	else if (may_start(e, &err) == 0)
+		(void)begin(e, EV_EXEC, call, on_started, &err);
+	if (!err.code)
+		return;
+	call_fail(call, &err);
+	start_failed(e);
 }
 
-static void start_go_on(struct exec *e)
+static void on_quiet(void *arg)
 {
-	struct call *call = e->starting;
-	struct err err = ERR_INIT;
-	int rc = may_start(e, &err);
+	struct exec *e = arg;
 
-	if (rc == 0)
-		rc = open_stdio(e, &err);
-	if (rc == STDIO_WAIT)
-		return;
-	e->starting = NULL;
-	if (rc == 0)
-		rc = begin(e, EV_EXEC, call, on_started, &err);
-	if (rc < 0) {
-		call_fail(call, &err);
-		start_failed(e);
-	}
+	if (e->deleting)
+		exec_delete(e, TAKE_PTR(e->deleting));
+}
+
+/* A new one for each try: its name is journalled before it is made. */
+static int name_console(struct exec *e, struct err *err)
+{
+	const struct service_options *o = e->task->service->o;
+
+	free(TAKE_PTR(e->console));
+	if (!e->terminal)
+		return 0;
+	return console_path(&e->console, o->config->run, o->node->random(o->node), err);
+}
+
+static int make_streams(struct exec *e, struct err *err)
+{
+	const struct streams_options options = {
+		.task = e->task, .io = &e->stdio, .id = e->id,
+		.names = { .name = { e->name[0], e->name[1], e->name[2] },
+			   .terminal = e->terminal },
+		.console = e->console ? e->console : "", .may = may_start, .quiet = on_quiet, .arg = e,
+	};
+
+	return streams_new(&e->streams, &options, err);
 }
 
 void exec_start(struct exec *e, struct call *call)
@@ -248,7 +297,6 @@ void exec_start(struct exec *e, struct call *call)
 		[EXEC_STOPPED] = "cannot start a stopped process",
 		[EXEC_DELETING] = "cannot start a deleted process",
 	};
-	struct node *n = e->task->service->o->node;
 	struct err err = ERR_INIT;
 
 	if (e->state != EXEC_ADDED) {
@@ -258,8 +306,12 @@ void exec_start(struct exec *e, struct call *call)
 	}
 	e->state = EXEC_STARTING;
 	e->starting = call;
-	e->until_ms = n->now_ms(n) + STDIO_MAX_MS;
-	start_go_on(e);
+	if (name_console(e, &err) == 0 && make_streams(e, &err) == 0) {
+		streams_open(e->streams, on_streams, e);
+		return;
+	}
+	call_fail(TAKE_PTR(e->starting), &err);
+	start_failed(e);
 }
 
 /* ---- Delete -------------------------------------------------------------------------- */
@@ -301,6 +353,14 @@ void exec_delete(struct exec *e, struct call *call)
 		answer_deleted(e, call);
 		return;
 	case EXEC_STOPPED:
+		if (e->deleting) {
+			rc = err_say(&err, EBUSY, "exec %s is being deleted", e->id);
+			break;
+		}
+		if (!streams_quiet(e->streams)) {
+			e->deleting = call;
+			return;
+		}
 		rc = begin(e, EV_EXEC_DELETE, call, on_deleted, &err);
 		if (rc == 0)
 			e->state = EXEC_DELETING;

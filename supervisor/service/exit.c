@@ -208,12 +208,12 @@ void exit_from_row(struct task *t)
 }
 
 /* Processes that lost their parent below us become our children. While a plan is
- * under way a zombie that nobody knows may be the init that it is about to name. */
+ * under way, or an exec is being started, a zombie that nobody knows may be the init that it is about to name. */
 void exit_reap_orphans(struct service *s)
 {
 	const struct task *t = s->task;
 
-	if (!t || t->ops)
+	if (!t || t->ops || execs_starting(t))
 		return;
 	for (;;) {
 		siginfo_t si = { .si_pid = 0 };

@@ -19,7 +19,9 @@ struct streams {
 	struct task *task;
 	struct stdio *io;
 	struct stdio_names names;
-	void (*quiet)(struct task *t);
+	int (*may)(void *arg, struct err *err);
+	void (*quiet)(void *arg);
+	void *owner;
 	streams_fn *done; /* NULL: nobody waits */
 	void *arg;
 	struct event *timer;
@@ -55,7 +57,7 @@ int streams_new(struct streams **ret, const struct streams_options *o, struct er
 
 	if (s) {
 		*s = (struct streams){ .task = o->task, .io = o->io, .names = o->names,
-				       .quiet = o->quiet, .console_fd = -1 };
+				       .may = o->may, .quiet = o->quiet, .owner = o->arg, .console_fd = -1 };
 		s->console = *o->console ? strdup(o->console) : NULL;
 		s->id = strdup(o->id);
 	}
@@ -129,7 +131,7 @@ static void logger_ended(struct streams *s)
 	if (s->done)
 		finish(s, &s->why);
 	else
-		s->quiet(s->task);
+		s->quiet(s->owner);
 }
 
 static void on_logger(void *arg, enum logger_told what, const struct err *why)
@@ -218,8 +220,12 @@ static int wait_for_client(struct streams *s, struct err *err)
 static void open_go_on(struct streams *s)
 {
 	struct err err = ERR_INIT;
-	int rc;
+	int rc = s->may ? s->may(s->owner, &err) : 0;
 
+	if (rc < 0) {
+		finish(s, &err);
+		return;
+	}
 	rc = stdio_open(s->io, &s->names, &err);
 	if (rc == STDIO_WAIT)
 		rc = wait_for_client(s, &err);
@@ -253,7 +259,7 @@ static void on_pty(void *arg, enum pty_told what, const struct err *why)
 		return;
 	}
 	s->drained = true;
-	s->quiet(s->task);
+	s->quiet(s->owner);
 }
 
 static void on_console(void *arg, int master, const struct err *why)
@@ -348,7 +354,7 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
 		"task %s: its terminal's last output was not read in %d s, and is given up",
 		s->task->row.key.id, STREAMS_DRAIN_MS / 1000);
 	s->drained = true;
-	s->quiet(s->task);
+	s->quiet(s->owner);
 }
 
 /* Nobody may ever read the rest. */

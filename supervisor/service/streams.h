@@ -40,7 +40,9 @@ struct streams_options {
 	const char *id;      /* the container's, or the exec's                     */
 	struct stdio_names names;
 	const char *console; /* path of the console socket; "": no terminal; copied */
-	void (*quiet)(struct task *t); /* ask streams_quiet() again                */
+	int (*may)(void *arg, struct err *err); /* < 0: wait no longer for a client; or NULL */
+	void (*quiet)(void *arg);      /* ask streams_quiet() again                 */
+	void *arg;
 };
 
 /* -ENOMEM. */

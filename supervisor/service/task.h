@@ -166,12 +166,15 @@ struct exec {
 	bool terminal;
 	enum exec_state state;
 	struct stdio stdio;
+	struct streams *streams; /* which has it       */
+	char *console;           /* of its socket; NULL: no terminal */
 	struct ident process_id; /* once it has run   */
 	struct told_exit exit;   /* .at_ns 0: it has not */
 	struct event *gone;      /* its pidfd         */
-	struct event *timer;     /* for its stdio's client, or the journal */
-	int64_t until_ms;
-	struct call *starting;   /* while its stdio waits for a client */
+	struct event *timer;     /* for the journal   */
+	struct call *starting;   /* while its stdio waits for a client, or its terminal */
+	struct call *deleting;   /* while its last output is waited for                 */
+	struct err why;          /* no terminal came  */
 	struct waiter *waiters;
 };
 
