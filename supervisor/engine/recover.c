@@ -172,9 +172,12 @@ static int take_from(struct work *w, pid_t owner, struct err *err)
  * to us. The first exit counts. */
 static int note_kill(struct work *w, struct err *err)
 {
+	int r;
+
 	if (!w->init_alive || w->task.exit_how != EXIT_NONE_)
 		return 0;
-	return journal_set_exit(w->j, EXIT_KILLED, 128 + SIGKILL, w->node->wall_ns(w->node), err);
+	r = journal_set_exit(w->j, EXIT_KILLED, 128 + SIGKILL, w->node->wall_ns(w->node), err);
+	return r < 0 ? r : 0; /* 1: the copy of a full disk has it already */
 }
 
 /* After it: an init that nobody saw end. */
