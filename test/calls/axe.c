@@ -60,7 +60,7 @@ static const long no_memory[] = { SYS_mmap, SYS_clone, SYS_fork, SYS_openat, SYS
 				  SYS_pidfd_open, SYS_mkdir, SYS_execve, SYS_pipe2 };
 static const long no_files[] = { SYS_openat, SYS_socket, SYS_socketpair, SYS_accept4, SYS_pipe2,
 				 SYS_epoll_create1, SYS_memfd_create, SYS_pidfd_open, SYS_dup,
-				 SYS_fcntl, SYS_signalfd4, SYS_timerfd_create, SYS_eventfd2 };
+				 SYS_signalfd4, SYS_timerfd_create, SYS_eventfd2 };
 
 static const struct {
 	int error;
