@@ -84,7 +84,7 @@ $(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 $(B)/calls: $(call objs,$(wildcard test/calls/*.c)) $(B)/liburunc.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
-$(B)/sweep: $(B)/test/lib/holding.o $(B)/test/lib/shim_rig.o
+$(B)/sweep: $(B)/test/calls/life.o $(B)/test/calls/picture.o
 $(filter-out $(B)/calls,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(B)/liburunc.a $(LDLIBS) -o $@
 

@@ -256,11 +256,15 @@ static int places(struct sweep *s, char *room, size_t size)
 	l->id = "v";
 	l->log = -1;
 	snprintf(l->root, sizeof(l->root), "%s", root);
-	snprintf(room, size, "%s/journal%c%s/run%c%s/except", root, 0, root, 0, root);
+	snprintf(room, size, "%s/except", root);
+	if (!picture_except(&s->round.places, room)) {
+		fprintf(stderr, "calls: can't use the patterns in %s\n", room);
+		return -1;
+	}
+	snprintf(room, size, "%s/journal%c%s/run", root, 0, root);
 	l->place.root = room;
 	l->place.run = room + strlen(room) + 1;
 	s->round.places.root = l->root;
-	s->round.places.except = l->place.run + strlen(l->place.run) + 1;
 	if (task_key_make(&l->key, l->daemon, l->ns, l->id, &err) == 0)
 		return 0;
 	fprintf(stderr, "calls: %s\n", err.text);
@@ -270,7 +274,7 @@ static int places(struct sweep *s, char *room, size_t size)
 int main(int argc, char **argv)
 {
 	struct sweep s = { .failing = false };
-	char room[3 * PATH_MAX];
+	char room[2 * PATH_MAX];
 
 	if (options(&s, argc, argv) < 0) {
 		fputs("usage: calls [-e] [-k STRIDE] [-t SECONDS] [-s SEED] [-p POINT] SHIM CTL\n",

@@ -9,11 +9,8 @@
 #include "journal/base/cleanup.h"
 
 #include <limits.h>
-#include <regex.h>
 #include <stdarg.h>
 #include <string.h>
-
-#define EXCEPT_MAX 32
 
 struct walk {
 	struct picture *to;
@@ -187,44 +184,6 @@ static int in_order(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static size_t read_patterns(const char *path, regex_t *to)
-{
-	auto_file FILE *f = fopen(path, "re");
-	auto_free char *line = NULL;
-	size_t room = 0, n = 0;
-
-	while (f && n < EXCEPT_MAX && getline(&line, &room, f) > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		if (*line && regcomp(&to[n], line, REG_EXTENDED | REG_NOSUB) == 0)
-			n++;
-	}
-	return n;
-}
-
-static bool matches(const regex_t *patterns, size_t n, const char *line)
-{
-	for (size_t i = 0; i < n; i++)
-		if (regexec(&patterns[i], line, 0, NULL, 0) == 0)
-			return true;
-	return false;
-}
-
-static void leave_out(struct picture *p, const char *path)
-{
-	regex_t patterns[EXCEPT_MAX];
-	size_t n = read_patterns(path, patterns), kept = 0;
-
-	for (size_t i = 0; i < p->n; i++) {
-		if (matches(patterns, n, p->lines[i]))
-			free(p->lines[i]);
-		else
-			p->lines[kept++] = p->lines[i];
-	}
-	p->n = kept;
-	while (n)
-		regfree(&patterns[--n]);
-}
-
 void picture_take(struct picture *p, const struct picture_places *places)
 {
 	picture_clear(p);
@@ -240,7 +199,6 @@ void picture_take(struct picture *p, const struct picture_places *places)
 	/* History may grow; what is live or damaged may not. */
 	look_below(p, places->root, "/journal/live", false);
 	look_below(p, places->root, "/journal/torn", false);
-	leave_out(p, places->except);
 	if (p->n)
 		qsort(p->lines, p->n, sizeof(*p->lines), in_order);
 }
@@ -253,7 +211,45 @@ bool picture_has(const struct picture *p, const char *prefix)
 	return false;
 }
 
-char *picture_diff(const struct picture *before, const struct picture *after)
+/* ---- what may come and go -------------------------------------------------------------------------- */
+
+/* "pattern  # its reason", or a comment. */
+bool picture_except(struct picture_places *places, const char *path)
+{
+	auto_file FILE *f = fopen(path, "re");
+	auto_free char *line = NULL;
+	size_t room = 0;
+
+	while (f && getline(&line, &room, f) > 0) {
+		char *reason = strstr(line, " # ");
+		size_t len;
+
+		if (reason)
+			*reason = '\0';
+		len = strcspn(line, "\n");
+		while (len && line[len - 1] == ' ')
+			len--;
+		line[len] = '\0';
+		if (!len || *line == '#')
+			continue;
+		if (places->n_except == ARRAY_SIZE(places->except) ||
+		    regcomp(&places->except[places->n_except], line, REG_EXTENDED | REG_NOSUB) != 0)
+			return false;
+		places->n_except++;
+	}
+	return places->n_except > 0;
+}
+
+static bool excepted(const struct picture_places *places, const char *line)
+{
+	for (size_t i = 0; i < places->n_except; i++)
+		if (regexec(&places->except[i], line, 0, NULL, 0) == 0)
+			return true;
+	return false;
+}
+
+char *picture_diff(const struct picture *before, const struct picture *after,
+		   const struct picture_places *places)
 {
 	char *text = NULL;
 	size_t len, i = 0, k = 0;
@@ -263,11 +259,10 @@ char *picture_diff(const struct picture *before, const struct picture *after)
 		int way = i == before->n  ? 1
 			  : k == after->n ? -1
 					  : strcmp(before->lines[i], after->lines[k]);
+		const char *line = way < 0 ? before->lines[i] : way > 0 ? after->lines[k] : NULL;
 
-		if (way < 0)
-			fprintf(f, "- %s\n", before->lines[i]);
-		else if (way > 0)
-			fprintf(f, "+ %s\n", after->lines[k]);
+		if (line && !excepted(places, line))
+			fprintf(f, "%c %s\n", way < 0 ? '-' : '+', line);
 		i += way <= 0;
 		k += way >= 0;
 	}

@@ -260,7 +260,7 @@ static bool settle(struct round *r, const struct verb *v, struct outcome *o)
 	for (;;) {
 		picture_take(&now, &r->places);
 		free(diff);
-		diff = picture_diff(&r->before, &now);
+		diff = picture_diff(&r->before, &now, &r->places);
 		if (!diff || client_deadline(0) > end)
 			break;
 		nap();

@@ -19,119 +19,232 @@
  *	# what is left, and after what
  *	count NAME NUMBER		to be added up
  *
- * Needed: T, TOP, BUILD, PEERS, URUNC_CONFIG, and an event sink at $T/d.sock.ttrpc.
- * Exit: 0; 1 it could not go to its end.
+ * Needed, in the environment: T, BUILD, DAEMON, NS, SPEC, ROOTFS, and an event sink at
+ * $DAEMON.ttrpc. Exit: 0; 1 it could not go to its end.
  */
-#include "journal/base/cleanup.h"
-#include "test/lib/holding.h"
-#include "test/lib/shim_rig.h"
+#include "test/calls/life.h"
+#include "test/calls/picture.h"
 
-#include <stdbool.h>
+#include "journal/base/cleanup.h"
+#include "proto/ttrpc/client.h"
+
+#include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
-#define SETTLE_MS 8000 /* for what children of the dead still finish */
+#define VERB_MS   60000 /* then it hangs                            */
+#define GOING_MS  3000  /* for a shim on its way out                */
+#define SETTLE_MS 8000  /* for what children of the dead still finish */
+
+enum op { OP_START_SHIM, OP_CREATE, OP_START, OP_KILL, OP_WAIT, OP_DELETE, OP_SHUTDOWN, OP_END };
+static const char *const ops[] = { "start", "Create", "Start", "Kill", "Wait", "Delete",
+				   "Shutdown", "end" };
+
+/* Which point of which role is deadly; at 0 they are counted only. See crash.h. */
+struct axe {
+	const char *role;
+	long at;
+};
 
 struct sweep {
 	const char *mode;
-	struct shim_rig rig;
-	struct holding before;
-	struct holding_except except;
+	struct life life;
+	struct picture before;
+	struct picture_places places;
+	char tally[PATH_MAX];
 	long part, parts, stride;
 	long deaths, recoveries, inner, left, by_op[OP_END + 1];
 	char point[128], inner_point[128]; /* where the last deaths were */
 };
 
-static int recover(struct sweep *s, const struct axe *axe)
+__attribute__((format(printf, 1, 2), noreturn))
+static void stop(const char *fmt, ...)
 {
-	const char *const argv[] = { s->rig.ctl, "recover", NULL };
+	va_list ap;
 
-	s->recoveries++;
-	return rig_run(&s->rig, axe, s->rig.t, argv);
+	va_start(ap, fmt);
+	printf("# sweep: ");
+	vprintf(fmt, ap);
+	printf("\n");
+	va_end(ap);
+	exit(1);
 }
 
-static bool settled(struct sweep *s, struct holding *now)
-{
-	int64_t end = rig_now_ms() + SETTLE_MS;
+/* ---- programs ------------------------------------------------------------------------ */
 
-	for (long us = 500;; us = us < 50000 ? us * 2 : us) {
-		rig_reap();
-		holding_take(now, s->rig.t);
-		if (holding_diff(&s->before, now, &s->except, NULL, NULL) == 0)
-			return true;
-		if (rig_now_ms() > end)
-			return false;
-		holding_clear(now);
-		rig_pause_us(us);
+/* Its exit status, what it said, and on @axe what it and its children passed. */
+static int run(struct sweep *s, const struct axe *axe, const char *verb, struct verb *v)
+{
+	char at[32];
+
+	if (axe) {
+		(void)unlink(s->tally);
+		(void)snprintf(at, sizeof(at), "%ld", axe->at);
+		(void)setenv("URUNC_CRASH_ROLE", axe->role, 1);
+		(void)setenv("URUNC_CRASH_TALLY", s->tally, 1);
+		if (axe->at)
+			(void)setenv("URUNC_CRASH_AT", at, 1);
 	}
+	if (!verb_fork(&s->life, v, verb))
+		stop("can't run %s: %s", verb, strerror(errno));
+	(void)unsetenv("URUNC_CRASH_ROLE");
+	(void)unsetenv("URUNC_CRASH_TALLY");
+	(void)unsetenv("URUNC_CRASH_AT");
+	verb_go(v);
+	return verb_wait(v, VERB_MS);
 }
 
-static void say_where(const struct sweep *s, const char *what)
+/* How many points were passed; the name of the @at-th goes to @name. */
+static long passed(const struct sweep *s, long at, char name[static 128])
+{
+	auto_file FILE *f = fopen(s->tally, "re");
+	char line[160];
+	long n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (++n == at && sscanf(line, "%*s %127[^\n]", name) != 1)
+			name[0] = '\0';
+	return n;
+}
+
+static void reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+/* Whoever the dead leave is our child. */
+static bool shim_lives(void)
+{
+	auto_file FILE *f = NULL;
+	char path[64], comm[32];
+	bool lives = false;
+	int pid;
+
+	reap();
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(path, "re");
+	while (f && !lives && fscanf(f, "%d", &pid) == 1) {
+		auto_file FILE *c = NULL;
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		c = fopen(path, "re");
+		lives = c && fgets(comm, sizeof(comm), c) && strncmp(comm, "containerd-shim", 15) == 0;
+	}
+	return lives;
+}
+
+/* The call that failed, or OP_END; with an axe the server is dead afterwards. */
+static enum op live(struct sweep *s, const struct axe *axe)
+{
+	int64_t end;
+	enum op op = OP_START_SHIM;
+	struct verb v;
+
+	if (run(s, axe, "start", &v) == 0 && sscanf(v.text, "unix://%127s", s->life.socket) == 1)
+		do
+			op++;
+		while (op < OP_END && life_call(&s->life, ops[op], NULL) == 0);
+	end = client_deadline(GOING_MS);
+	while (shim_lives() && client_deadline(0) < end)
+		nap();
+	return op;
+}
+
+/* ---- the node ---------------------------------------------------------------------------- */
+
+static void bundle_make(struct sweep *s)
+{
+	if (!life_prepare(&s->life))
+		stop("can't make %s: %s", s->life.bundle, strerror(errno));
+}
+
+/* Its rootfs is a bind mount of what shall stay. */
+static void bundle_remove(struct sweep *s)
+{
+	char path[PATH_MAX + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/rootfs", s->life.bundle);
+	while (umount2(path, UMOUNT_NOFOLLOW) == 0)
+		;
+	if (!life_remove(&s->life))
+		stop("can't remove %s: %s", s->life.bundle, strerror(errno));
+}
+
+/* What came or went, the caller's to free; NULL: the node is what it was. */
+static char *settle(struct sweep *s)
+{
+	int64_t end = client_deadline(SETTLE_MS);
+	struct picture now = { .n = 0 };
+	char *diff;
+
+	for (;;) {
+		reap();
+		picture_take(&now, &s->places);
+		diff = picture_diff(&s->before, &now, &s->places);
+		if (!diff || client_deadline(0) > end)
+			break;
+		free(diff);
+		nap();
+	}
+	picture_clear(&now);
+	return diff;
+}
+
+static void say(struct sweep *s, const char *what, const char *more)
 {
 	printf("# %s killed at %s%s%s%s: %s\n", s->mode, s->point,
 	       s->inner_point[0] ? ", then its " : "",
-	       s->inner_point[0] ? strcmp(s->mode, "delete") ? "recovery at " : "delete at " : "",
+	       !s->inner_point[0] ? "" : strcmp(s->mode, "delete") ? "recovery at " : "delete at ",
 	       s->inner_point, what);
+	for (; *more; more += strcspn(more, "\n"), more += *more == '\n')
+		printf("#   %.*s\n", (int)strcspn(more, "\n"), more);
+	(void)fflush(stdout);
+	s->left++;
 }
 
 /* The end of each try: the node is what it was, but for the bundle. */
 static void look(struct sweep *s)
 {
-	struct holding now;
+	auto_free char *diff = settle(s);
+	struct verb v;
 
-	if (settled(s, &now)) {
-		holding_clear(&now);
-		rig_bundle_remove(&s->rig);
-		return;
+	if (diff) {
+		say(s, "left on the node", diff);
+		/* The next death is looked at by itself. */
+		(void)run(s, NULL, "recover", &v);
 	}
-	say_where(s, "left on the node");
-	s->left += (long)holding_diff(&s->before, &now, &s->except, "#   ", stdout);
-	(void)fflush(stdout);
-	holding_clear(&now);
-	/* The next death is looked at by itself. */
-	(void)recover(s, NULL);
-	rig_bundle_remove(&s->rig);
-	(void)settled(s, &now);
-	holding_clear(&s->before);
-	s->before = now;
+	bundle_remove(s);
+	if (diff) {
+		free(settle(s));
+		picture_take(&s->before, &s->places);
+	}
 }
 
-/* It says that all is taken back, or that nothing was to do. */
 static void recover_to_end(struct sweep *s, const struct axe *axe)
 {
-	auto_file FILE *f = NULL;
-	char line[512];
-	int rc = recover(s, axe);
+	struct verb v;
 
-	if (rc <= 1)
-		return;
-	s->left++;
-	say_where(s, "recover does not end well");
-	f = fopen(s->rig.out, "re");
-	printf("#   exit %d\n", rc);
-	while (f && fgets(line, sizeof(line), f))
-		printf("#   %s", line);
+	s->recoveries++;
+	if (run(s, axe, "recover", &v) > 1)
+		say(s, "recover does not end well", v.text);
 }
 
-/* ---- what dies ------------------------------------------------------------------------------- */
+/* ---- what dies --------------------------------------------------------------------------- */
 
 /* The first help to come after a death. */
-static int help(struct sweep *s, const struct axe *axe)
-{
-	if (strcmp(s->mode, "delete") != 0)
-		return recover(s, axe);
-	s->recoveries++;
-	return rig_shim(&s->rig, axe, "delete");
-}
-
 static void help_to_end(struct sweep *s, const struct axe *axe)
 {
-	if (strcmp(s->mode, "delete") != 0) {
+	struct verb v;
+
+	if (strcmp(s->mode, "delete") != 0)
 		recover_to_end(s, axe);
-	} else if (help(s, axe) != 0) {
-		s->left++;
-		say_where(s, "delete does not answer");
-	}
+	else if (run(s, axe, "delete", &v) != 0)
+		say(s, "delete does not answer", v.text);
 }
 
 /* True if the life, or its start, got as far as that. */
@@ -139,23 +252,24 @@ static bool die(struct sweep *s, const char *role, long n, enum op *op)
 {
 	const struct axe axe = { role, n };
 
-	rig_bundle_make(&s->rig);
+	bundle_make(s);
 	s->inner_point[0] = '\0';
-	*op = rig_live(&s->rig, &axe);
-	return rig_passed(&s->rig, n, s->point) >= n;
+	*op = live(s, &axe);
+	return passed(s, n, s->point) >= n;
 }
 
 /* The same death, with one point of its help deadly after the other. */
 static void sweep_help(struct sweep *s, const char *role, long n, long points)
 {
+	struct verb v;
 	enum op op;
 
 	for (long k = n % s->stride + 1; k <= points; k += s->stride) {
 		const struct axe axe = { role, k };
 
 		(void)die(s, "serve", n, &op);
-		(void)help(s, &axe);
-		s->inner += rig_passed(&s->rig, k, s->inner_point) >= k;
+		(void)run(s, &axe, strcmp(s->mode, "delete") ? "recover" : "delete", &v);
+		s->inner += passed(s, k, s->inner_point) >= k;
 		recover_to_end(s, NULL);
 		look(s);
 	}
@@ -171,12 +285,12 @@ static void sweep_life(struct sweep *s)
 		s->deaths++;
 		s->by_op[op]++;
 		help_to_end(s, &count);
-		points = rig_passed(&s->rig, 0, s->inner_point);
+		points = passed(s, 0, s->inner_point);
 		look(s);
 		sweep_help(s, count.role, n, points);
 	}
 	if (op != OP_END)
-		rig_stop("a life that no death ends fails at %s", rig_ops[op]);
+		stop("a life that no death ends fails at %s", ops[op]);
 	help_to_end(s, NULL);
 	look(s);
 }
@@ -193,12 +307,9 @@ static void sweep_start(struct sweep *s)
 		look(s);
 		/* The next start of the same id stands on whatever the dead one left. */
 		(void)die(s, "start", n, &op);
-		op = rig_live(&s->rig, NULL);
-		if (op != OP_END) {
-			s->left++;
-			say_where(s, "the next one does not live");
-			printf("#   it fails at %s\n", rig_ops[op]);
-		}
+		op = live(s, NULL);
+		if (op != OP_END)
+			say(s, "the next one does not live, and fails at", ops[op]);
 		recover_to_end(s, NULL);
 		look(s);
 	}
@@ -206,31 +317,56 @@ static void sweep_start(struct sweep *s)
 	look(s);
 }
 
-/* ---- begin and end ------------------------------------------------------------------------------ */
+/* ---- begin and end ----------------------------------------------------------------------- */
+
+static const char *setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (!value)
+		stop("%s is not set", name);
+	return value;
+}
 
 /* What has been made for all lives stays, and is no leak. */
 static void warm_up(struct sweep *s)
 {
+	int64_t end = client_deadline(SETTLE_MS);
+	struct verb v;
 	enum op op;
 
-	rig_bundle_make(&s->rig);
-	op = rig_live(&s->rig, NULL);
+	bundle_make(s);
+	op = live(s, NULL);
 	if (op != OP_END)
-		rig_stop("a life without a crash fails at %s", rig_ops[op]);
-	(void)rig_shim(&s->rig, NULL, "delete");
-	rig_bundle_remove(&s->rig);
-	holding_take(&s->before, s->rig.t);
+		stop("a life without a crash fails at %s", ops[op]);
+	(void)run(s, NULL, "delete", &v);
+	bundle_remove(s);
+	do {
+		reap();
+		picture_take(&s->before, &s->places);
+	} while (picture_has(&s->before, "process ") && client_deadline(0) < end);
+	if (picture_has(&s->before, "process "))
+		stop("processes of a life without a crash do not end");
 }
 
-static void begin(struct sweep *s)
+static void begin(struct sweep *s, char shim[static PATH_MAX], char ctl[static PATH_MAX])
 {
-	const char *top = getenv("TOP");
-	char path[RIG_TEXT_MAX];
+	const char *t = setting("T"), *build = setting("BUILD");
 
-	rig_begin(&s->rig);
-	(void)snprintf(path, sizeof(path), "%s/test/lib/picture.except", top ? top : ".");
-	if (holding_except_read(&s->except, path) < 0)
-		rig_stop("can't begin");
+	(void)snprintf(shim, PATH_MAX, "%s/containerd-shim-urunc-v2", build);
+	(void)snprintf(ctl, PATH_MAX, "%s/uruncctl", build);
+	s->life = (struct life){ .shim = shim, .ctl = ctl, .daemon = setting("DAEMON"),
+				 .ns = setting("NS"), .id = "v", .rootfs = setting("ROOTFS"),
+				 .spec = setting("SPEC"), .log = -1 };
+	(void)snprintf(s->life.root, sizeof(s->life.root), "%s", t);
+	s->places.root = s->life.root;
+	(void)snprintf(s->tally, sizeof(s->tally), "%s/except", t);
+	if (!picture_except(&s->places, s->tally))
+		stop("can't use the patterns in %s", s->tally);
+	(void)snprintf(s->tally, sizeof(s->tally), "%s/tally", t);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		stop("can't become the reaper: %s", strerror(errno));
+	picture_know(&s->places);
 }
 
 static void tell(const struct sweep *s)
@@ -238,30 +374,28 @@ static void tell(const struct sweep *s)
 	printf("count deaths %ld\ncount recoveries %ld\ncount inner %ld\ncount left %ld\n",
 	       s->deaths, s->recoveries, s->inner, s->left);
 	for (enum op op = 0; op <= OP_END; op++)
-		printf("count %s %ld\n", rig_ops[op], s->by_op[op]);
+		printf("count %s %ld\n", ops[op], s->by_op[op]);
 }
 
 int main(int argc, char **argv)
 {
-	struct sweep *s = calloc(1, sizeof(*s));
+	struct sweep s = { .mode = argv[1] };
+	char shim[PATH_MAX], ctl[PATH_MAX];
 
-	if (!s || argc != 5)
-		rig_stop("usage: sweep serve|delete|start PART PARTS STRIDE");
-	s->mode = argv[1];
-	s->part = strtol(argv[2], NULL, 10);
-	s->parts = strtol(argv[3], NULL, 10);
-	s->stride = strtol(argv[4], NULL, 10);
-	if (s->parts < 1 || s->stride < 1)
-		rig_stop("PARTS and STRIDE are at least 1");
-	begin(s);
-	warm_up(s);
-	if (strcmp(s->mode, "start") == 0)
-		sweep_start(s);
+	if (argc != 5)
+		stop("usage: sweep serve|delete|start PART PARTS STRIDE");
+	s.part = strtol(argv[2], NULL, 10);
+	s.parts = strtol(argv[3], NULL, 10);
+	s.stride = strtol(argv[4], NULL, 10);
+	if (s.parts < 1 || s.stride < 1)
+		stop("PARTS and STRIDE are at least 1");
+	begin(&s, shim, ctl);
+	warm_up(&s);
+	if (strcmp(s.mode, "start") == 0)
+		sweep_start(&s);
 	else
-		sweep_life(s);
-	tell(s);
-	holding_clear(&s->before);
-	holding_except_clear(&s->except);
-	free(s);
+		sweep_life(&s);
+	tell(&s);
+	picture_clear(&s.before);
 	return 0;
 }
