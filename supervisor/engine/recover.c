@@ -3,7 +3,6 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
-#include "supervisor/bundle/config.h"
 #include "supervisor/engine/work.h"
 
 #include <errno.h>
@@ -368,21 +367,6 @@ static int one_looked_at(struct work *w, struct err *err)
 	return r < 0 ? r : go_on(w, err);
 }
 
-/* From the beginning. What was done already is in the rows, or will be found. */
-static int again(struct work *w, const struct task_key *key, struct err *err)
-{
-	const struct work fresh = { .engine = w->engine, .node = w->node, .place = w->place,
-				    .flags = w->flags, .deadline_ms = w->deadline_ms,
-				    .ret = w->ret };
-
-	journal_close(w->j);
-	task_row_clear(&w->task);
-	recover_report_clear(w->ret);
-	*w = fresh;
-	w->ret->key = *key;
-	return one(w, err);
-}
-
 /* Its damaged file is kept, and an empty one is in its place: what it held is for the
  * host to say. */
 static int damaged(struct work *w, struct err *err)
@@ -410,6 +394,21 @@ static int one(struct work *w, struct err *err)
 	}
 	*err = why;
 	return r;
+}
+
+/* From the beginning. What was done already is in the rows, or will be found. */
+static int again(struct work *w, const struct task_key *key, struct err *err)
+{
+	const struct work fresh = { .engine = w->engine, .node = w->node, .place = w->place,
+				    .flags = w->flags, .deadline_ms = w->deadline_ms,
+				    .ret = w->ret };
+
+	journal_close(w->j);
+	task_row_clear(&w->task);
+	recover_report_clear(w->ret);
+	*w = fresh;
+	w->ret->key = *key;
+	return one(w, err);
 }
 
 /* A file that can't be used. 0: the report says so. */
@@ -448,67 +447,5 @@ int recover_task(struct engine *e, const struct journal_place *place,
 	ret->took_ms = e->node->now_ms(e->node) - since;
 	if (r < 0)
 		recover_report_clear(ret);
-	return r;
-}
-
-/* ---- all ---------------------------------------------------------------------------------------- */
-
-struct keys {
-	struct task_key *at;
-	size_t n;
-};
-
-static int add_key(void *arg, const struct task_key *key, const char *file)
-{
-	struct keys *k = arg;
-	struct task_key *more = k->at;
-
-	(void)file;
-	if ((k->n & (k->n - 1)) == 0)
-		more = realloc(k->at, (k->n ? 2 * k->n : 1) * sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	k->at = more;
-	k->at[k->n++] = *key;
-	return 0;
-}
-
-/* A file that went away meanwhile is no news: its owner ended it. */
-static int visit(struct engine *e, const struct journal_place *place, unsigned flags,
-		 int64_t deadline_ms, const struct task_key *key, struct recover_report *report)
-{
-	struct err err = ERR_INIT;
-	int r = recover_task(e, place, key, flags, deadline_ms, report, &err);
-
-	if (r == 0 || r == -ENOENT)
-		return r;
-	report->key = *key;
-	report->result = RECOVER_FAILED;
-	say(&report->why, "%s", err.text);
-	return 0;
-}
-
-int recover_all(struct engine *e, const struct journal_place *place, unsigned flags,
-		int64_t deadline_ms,
-		int (*each)(void *arg, const struct recover_report *report, int at, int of),
-		void *arg, struct err *err)
-{
-	struct keys keys = { 0 };
-	int stop = 0;
-	int r = journal_list(place, JOURNAL_LIVE, add_key, &keys, err);
-
-	for (size_t i = 0; r == 0 && !stop && i < keys.n; i++) {
-		struct recover_report report = { .result = RECOVER_NONE_ };
-
-		if (deadline_ms && e->node->now_ms(e->node) >= deadline_ms)
-			break;
-		if (visit(e, place, flags, deadline_ms, &keys.at[i], &report) == 0 && each)
-			stop = each(arg, &report, (int)i + 1, (int)keys.n);
-		recover_report_clear(&report);
-	}
-	free(keys.at);
-	if (r == 0 && !(flags & RECOVER_DRY) && e->config)
-		(void)journal_prune(place, e->config->history_days * INT64_C(86400),
-				    e->config->history_count, NULL);
 	return r;
 }
