@@ -122,7 +122,7 @@ containerd: all tools
 	test/run test/containerd/test_*
 sweep: all tools
 	$(MAKE) MODE=crash all tools
-	test/run test/sweep/test_*
+	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run test/sweep/test_*
 fuzz:
 	test/fuzz/run $(or $(FUZZ_SECONDS),5)
 lint:
