@@ -289,17 +289,25 @@ static int take_down(struct work *w, struct err *err)
 	return r;
 }
 
-/* The lease is ours. */
-static int go_on(struct work *w, struct err *err)
+/* The lease is ours, and its rows were looked at. */
+static int take_down_all(struct work *w, struct err *err)
 {
-	int r = look(w, w->j, err);
+	int r = 0;
 
-	if (r == 0 && !*w->task.epoch) {
+	if (!*w->task.epoch) {
 		r = work_rebuild(w, err);
 		if (r == 0)
 			r = look(w, w->j, err);
 	}
 	return r < 0 ? r : take_down(w, err);
+}
+
+/* The lease is ours. */
+static int go_on(struct work *w, struct err *err)
+{
+	int r = look(w, w->j, err);
+
+	return r < 0 ? r : take_down_all(w, err);
 }
 
 /* ---- one task ------------------------------------------------------------------------------ */
@@ -343,7 +351,7 @@ static int one_unowned(struct work *w, struct err *err)
 	if (r < 0 || !may_take(w, 0))
 		return r;
 	r = journal_claim(w->j, err);
-	return r < 0 ? r : take_down(w, err);
+	return r < 0 ? r : take_down_all(w, err);
 }
 
 static int one_looked_at(struct work *w, struct err *err)
