@@ -53,6 +53,11 @@ void journal_let(struct journal *j)
 	sql_let(&j->sql);
 }
 
+const char *journal_file(const struct journal *j)
+{
+	return j->file;
+}
+
 const struct task_key *journal_key(const struct journal *j)
 {
 	return &j->key;

@@ -230,6 +230,7 @@ int journal_list(const struct journal_place *place, enum journal_where where,
 /* Open one done/ file, by the path that journal_list() gave, to read. */
 int journal_open_file(struct journal **ret, const char *file, struct err *err);
 
+const char *journal_file(const struct journal *j);           /* lent; beside it the -wal */
 const struct task_key *journal_key(const struct journal *j); /* lent */
 int64_t journal_lease(const struct journal *j);              /* 0 for a reader */
 bool journal_is_rescue(const struct journal *j);

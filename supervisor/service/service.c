@@ -118,17 +118,94 @@ static void on_peers(void *arg, size_t n)
 	service_look_idle(arg);
 }
 
-/* Between plans a shim sleeps for days: it gives back what it can make again. */
+/* ---- at rest ------------------------------------------------------------------------ */
+
+static void say_unfolded(const struct service *s, const struct err *why)
+{
+	if (why->code != EBUSY) /* else the next rest tries again */
+		log_say(s->o->log, LOG_LEVEL_WARNING, "task %s: its journal grows: %s",
+			s->task->row.key.id, why->text);
+}
+
+static void on_synced(evutil_socket_t fd, short what, void *arg)
+{
+	struct service *s = arg;
+	struct journal *j = s->task->journal;
+	struct node *n = s->o->node;
+	struct err err = ERR_INIT;
+	int status = -1;
+
+	(void)fd;
+	(void)what;
+	if (n->reap(n, &s->sync, &status, NULL) == 0)
+		return; /* readable too early */
+	event_free(s->synced);
+	s->synced = NULL;
+	if (!j || journal_child_ended(j, s->sync_seq, status, &err) < 0)
+		return;
+	if (!s->task->ops && journal_fold(j, &err) < 0)
+		say_unfolded(s, &err);
+}
+
+/* The child stands at its gate; it is committed, let go, and watched. */
+static int sync_let_go(struct service *s, struct err *err)
+{
+	struct node *n = s->o->node;
+	int fd, rc;
+
+	rc = journal_child(s->task->journal, 0, &s->sync, "flush the journal", n->epoch(n),
+			   n->wall_ns(n) / 1000000, 0, &s->sync_seq, err);
+	if (rc == 0)
+		rc = n->spawn_go(n, &s->sync, err);
+	fd = rc == 0 ? n->watch(n, &s->sync, err) : rc;
+	if (fd >= 0)
+		s->synced = event_new(s->base, fd, EV_READ | EV_PERSIST, on_synced, s);
+	if (fd >= 0 && (!s->synced || event_add(s->synced, NULL) < 0))
+		rc = err_set(err, ENOMEM, "watch the flush");
+	return fd < 0 ? fd : rc;
+}
+
+static int sync_begin(struct service *s, struct err *err)
+{
+	auto_json json_object *args = json_object_new_object();
+	auto_free char *wal = NULL;
+	struct spawn spawn = { .job = JOB_SYNC, .in = SPAWN_NULL, .out = SPAWN_NULL,
+			       .err = SPAWN_NULL, .die_with_us = true };
+	struct node *n = s->o->node;
+	int rc;
+
+	if (!args || asprintf(&wal, "%s-wal", journal_file(s->task->journal)) < 0)
+		return err_set(err, ENOMEM, "flush the journal");
+	json_put_text(args, "path", wal);
+	spawn.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN);
+	rc = n->spawn(n, &spawn, &s->sync, err);
+	if (rc < 0)
+		return rc;
+	rc = sync_let_go(s, err);
+	if (rc < 0) {
+		(void)n->signal(n, &s->sync, SIGKILL, NULL);
+		n->forget(n, &s->sync);
+	}
+	return rc;
+}
+
+/* Between plans a shim sleeps for days: it gives back what it can make again, and folds
+ * what its journal has grown by. */
 static void on_rest(evutil_socket_t fd, short what, void *arg)
 {
 	struct service *s = arg;
+	struct journal *j = s->task->journal;
+	struct err err = ERR_INIT;
 
 	(void)fd;
 	(void)what;
 	if (s->task->ops)
 		return;
-	if (s->task->journal)
-		journal_rest(s->task->journal);
+	if (j)
+		journal_rest(j);
+	if (j && !s->synced && !s->ending && journal_wal_size(j) >= FOLD_BYTES &&
+	    sync_begin(s, &err) < 0)
+		say_unfolded(s, &err);
 	malloc_trim(0);
 }
 
@@ -221,6 +298,8 @@ static void service_clear(struct service *s)
 	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
 		if (s->signals[i])
 			event_free(s->signals[i]);
+	if (s->synced)
+		event_free(s->synced);
 	if (s->idle)
 		event_free(s->idle);
 	if (s->drain)

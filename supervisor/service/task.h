@@ -18,6 +18,7 @@
 #define DRAIN_MS      5000 /* for the last events, at the end   */
 #define STOP_MS       500  /* for peers to read the last answer */
 #define REST_MS       300  /* after a plan: then memory is given back */
+#define FOLD_BYTES    (4 << 20) /* of the WAL: then it is folded      */
 
 struct event;
 struct server;
@@ -35,6 +36,9 @@ struct service {
 	struct task *task; /* the shim's only one */
 	struct event *signals[3];
 	struct event *idle, *drain, *rest;
+	struct event *synced;     /* the end of .sync; NULL: there is none */
+	struct ident sync;        /* flushes the WAL, so that a fold is short */
+	int64_t sync_seq;         /* its row */
 	struct ident asking; /* who asks whether it is forgotten; pid 0: nobody did yet */
 	bool ending;   /* nothing new is begun              */
 	bool finished; /* what `start` made was taken back  */
