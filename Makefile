@@ -117,7 +117,8 @@ deps:
 unit: $(UNIT) $(SIM)
 	test/run $^
 host: all $(HOST) tools
-	test/run $(HOST) test/host/test_*.sh
+	test/peers
+	PATH="$(CURDIR)/build/peers/bin:$$PATH" test/run $(HOST) test/host/test_*.sh
 containerd: all tools
 	test/run test/containerd/test_*
 sweep: all tools

@@ -42,7 +42,7 @@ static void make_cgroup(struct node_rig *rig, const char *type, char ret[PATH_MA
 	}
 	mount_list_clear(&list);
 	if (!found) {
-		print_message("# no %s is mounted that we may make a group in\n", type);
+		print_message("# SKIP no %s is mounted that we may make a group in\n", type);
 		skip();
 	}
 }

@@ -230,7 +230,7 @@ static void test_a_file_system_in_a_file_is_mounted_by_a_loop_device(void **stat
 
 	folder(rig, "rootfs");
 	if (access("/dev/loop-control", F_OK) < 0 || node_rig_run(rig, &mkfs, NULL) != 0) {
-		print_message("# no loop devices here, or no mkfs.ext4\n");
+		print_message("# SKIP no loop devices here, or no mkfs.ext4\n");
 		skip();
 	}
 	must_mount(rig, (struct want){ "ext4", image, "", "\"loop\",\"ro\"" });

@@ -247,19 +247,19 @@ static void created_then_lost_and_taken_back(const char *runtime)
 
 static void with(const char *name, void (*test)(const char *runtime))
 {
-	static const char *const dirs[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
-					    "/usr/bin", "/sbin", "/bin" };
+	auto_free char *dirs = strdup(getenv("PATH"));
+	char *rest = dirs, *dir;
 
-	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-		char path[64];
+	while ((dir = strsep(&rest, ":")) != NULL) {
+		char path[PATH_MAX];
 
-		(void)snprintf(path, sizeof(path), "%s/%s", dirs[i], name);
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
 		if (access(path, X_OK) == 0) {
 			test(path);
 			return;
 		}
 	}
-	print_message("# SKIP %s is not installed\n", name);
+	print_message("# SKIP %s is not in PATH\n", name);
 	skip();
 }
 
