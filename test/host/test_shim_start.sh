@@ -78,7 +78,8 @@ yes "after a killed shim a start succeeds" shim_start c1
 yes "with another shim" test "$old" != "$(shim_pid c1)"
 shim_create c1 >/dev/null
 shim_call c1 Start >/dev/null
-yes "a task runs" running 'sleep 1000'
+# Started, init is still runc's for a moment.
+yes "a task runs" until_true 5 running 'sleep 1000'
 old=$(shim_pid c1)
 umount -l "$T/b/c1/rootfs"
 mv "$T/b/c1" "$T/b/old"
