@@ -86,6 +86,8 @@ static int prepare(struct ctl *ctl, struct err *err)
 	if (ctl->verb->need == NEED_JOURNAL)
 		return 0;
 	r = node_linux_new(&ctl->node, err);
+	if (r == 0)
+		node_linux_keep_mounts(ctl->node);
 	ctl->engine = (struct engine){ .node = ctl->node, .config = &ctl->config };
 	return r;
 }

@@ -311,6 +311,14 @@ static bool stray(const struct strays *s, const struct proc_info *p)
 	return journal_each_child(s->f->run->j, false, in_session, &q, NULL) == 1;
 }
 
+static bool stands_on(const struct strays *s, const struct path_ident *root)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->at[i].root_ino == root->ino && s->at[i].root_dev == root->dev)
+			return true;
+	return false;
+}
+
 /* The rootfs tells whose a process is only if its filesystem is mounted nowhere else:
  * two tasks may stand on one directory. */
 static int find_root(struct strays *s, struct err *err)
@@ -325,6 +333,8 @@ static int find_root(struct strays *s, struct err *err)
 	if (!*s->f->run->task.bundle)
 		return 0;
 	(void)snprintf(path, sizeof(path), "%s/rootfs", s->f->run->task.bundle);
+	if (n->path(n, path, &root, NULL) != 1 || !stands_on(s, &root))
+		return 0;
 	r = n->mounts(n, &list, err);
 	if (r < 0)
 		return r;
@@ -333,7 +343,7 @@ static int find_root(struct strays *s, struct err *err)
 			ours = &list.at[i];
 	for (size_t i = 0; ours && i < list.n; i++)
 		same_fs += list.at[i].major == ours->major && list.at[i].minor == ours->minor;
-	if (same_fs == 1 && n->path(n, path, &root, NULL) == 1) {
+	if (same_fs == 1) {
 		s->root_dev = root.dev;
 		s->root_ino = root.ino;
 	}

@@ -33,6 +33,10 @@ struct linux_node {
 	size_t nchildren;
 	struct held *locks;
 	size_t nlocks;
+	bool keeps_mounts;
+	int mounts_fd;     /* mountinfo, -1: not open; the text is of its last change */
+	char *mounts_text;
+	size_t mounts_len;
 };
 
 static inline struct linux_node *linux_of(struct node *n)

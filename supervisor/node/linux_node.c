@@ -8,10 +8,14 @@
 #include "supervisor/node/linux.h"
 #include "supervisor/node/mountinfo.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#define MOUNTINFO "/proc/self/mountinfo"
 
 static int64_t ns_of(clockid_t clock)
 {
@@ -65,14 +69,48 @@ static int find_epoch(char *ret, size_t size, struct err *err)
 	return 0;
 }
 
-static int mounts(struct node *n, struct mount_list *ret, struct err *err)
+/* poll(2) on mountinfo tells of every change since the last one that it told of. */
+static bool is_fresh(const struct linux_node *n)
+{
+	struct pollfd p = { .fd = n->mounts_fd, .events = POLLPRI };
+
+	return n->mounts_text && poll(&p, 1, 0) == 0;
+}
+
+static int refresh(struct linux_node *n, struct err *err)
+{
+	if (n->mounts_fd < 0)
+		n->mounts_fd = open(MOUNTINFO, O_RDONLY | O_CLOEXEC);
+	if (n->mounts_fd < 0 || lseek(n->mounts_fd, 0, SEEK_SET) < 0)
+		return err_set(err, errno, MOUNTINFO);
+	free(n->mounts_text);
+	n->mounts_text = NULL;
+	return linux_read(n->mounts_fd, MOUNTINFO, MOUNTINFO_MAX, &n->mounts_text, &n->mounts_len,
+			  err);
+}
+
+static int kept_mounts(struct linux_node *n, struct mount_list *ret, struct err *err)
+{
+	int rc = is_fresh(n) ? 0 : refresh(n, err);
+
+	return rc < 0 ? rc : mountinfo_parse(n->mounts_text, n->mounts_len, ret, err);
+}
+
+static int mounts(struct node *node, struct mount_list *ret, struct err *err)
 {
 	auto_free char *text = NULL;
 	size_t len;
-	int rc = linux_read_path("/proc/self/mountinfo", MOUNTINFO_MAX, &text, &len, err);
+	int rc;
 
-	(void)n;
+	if (linux_of(node)->keeps_mounts)
+		return kept_mounts(linux_of(node), ret, err);
+	rc = linux_read_path(MOUNTINFO, MOUNTINFO_MAX, &text, &len, err);
 	return rc < 0 ? rc : mountinfo_parse(text, len, ret, err);
+}
+
+void node_linux_keep_mounts(struct node *node)
+{
+	linux_of(node)->keeps_mounts = true;
 }
 
 int node_linux_new(struct node **ret, struct err *err)
@@ -87,6 +125,7 @@ int node_linux_new(struct node **ret, struct err *err)
 		free(n);
 		return rc;
 	}
+	n->mounts_fd = -1;
 	n->node.now_ms = now_ms;
 	n->node.wall_ns = wall_ns;
 	n->node.random = random_number;
@@ -108,6 +147,9 @@ struct node *node_linux_free(struct node *node)
 	if (!n)
 		return NULL;
 	linux_drop_all(n);
+	if (n->mounts_fd >= 0)
+		(void)close(n->mounts_fd);
+	free(n->mounts_text);
 	free(n->children);
 	free(n->locks);
 	free(n);

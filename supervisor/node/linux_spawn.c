@@ -84,6 +84,9 @@ void linux_drop_all(struct linux_node *n)
 void linux_forget_parent(struct linux_node *n)
 {
 	n->nchildren = 0;
+	n->mounts_fd = -1;
+	free(n->mounts_text);
+	n->mounts_text = NULL;
 	while (n->nlocks > 0)
 		free(n->locks[--n->nlocks].path);
 }

@@ -17,6 +17,10 @@
 /* @ret: the caller's to node_linux_free(). -ENOMEM; -ENOENT: no /proc. */
 int node_linux_new(struct node **ret, struct err *err);
 
+/* For a process that lists the mounts of thousands again and again: the text stays in
+ * memory until the kernel says that it changed. */
+void node_linux_keep_mounts(struct node *n);
+
 /* Closes every watch and gate (a child still at its gate exits) and every lock; kills
  * and reaps nobody. NULL is fine. Returns NULL. */
 struct node *node_linux_free(struct node *n);

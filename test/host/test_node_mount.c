@@ -4,6 +4,7 @@
  * nothing of it is ever seen outside.
  */
 #include "journal/base/cleanup.h"
+#include "supervisor/node/node_linux.h"
 #include "test/lib/node_rig.h"
 
 #include <fcntl.h>
@@ -364,6 +365,30 @@ static void test_a_folder_in_a_mount_is_not_the_mount(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, node_rig_up, down)
 
+/* ---- the list ------------------------------------------------------------------ */
+
+static void test_a_list_that_is_kept_is_new_after_every_change(void **state)
+{
+	struct node_rig *rig = *state;
+	char options[256];
+	int64_t id;
+
+	node_linux_keep_mounts(rig->n);
+	folder(rig, "rootfs");
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(mounted(rig, NULL, NULL, NULL), 0);
+		must_mount(rig, (struct want){ "tmpfs", "tmpfs", "", "" });
+		assert_int_equal(mounted(rig, &id, options, NULL), 1);
+		assert_null(strstr(options, "nosuid"));
+		assert_int_equal(mounted(rig, &id, NULL, NULL), 1);
+		assert_int_equal(mount(NULL, node_rig_path(rig, "rootfs"), NULL,
+				       MS_REMOUNT | MS_BIND | MS_NOSUID, NULL), 0);
+		assert_int_equal(mounted(rig, NULL, options, NULL), 1);
+		assert_non_null(strstr(options, "nosuid"));
+		assert_int_equal(unmount(rig, "rootfs", id, NULL), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +406,7 @@ int main(void)
 		T(test_a_strangers_mount_on_top_of_ours_is_left_alone),
 		T(test_a_busy_mount_stays_and_says_so),
 		T(test_a_folder_in_a_mount_is_not_the_mount),
+		T(test_a_list_that_is_kept_is_new_after_every_change),
 	};
 
 	if (!node_rig_private_mounts()) {
