@@ -122,8 +122,9 @@ host: all $(HOST) tools
 containerd: all tools
 	test/run test/containerd/test_*
 sweep: all tools
-	$(MAKE) MODE=crash all tools
-	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run test/sweep/test_*
+	$(MAKE) MODE=crash all tools build/crash/test/unit/journal/test_crash
+	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \
+		test/sweep/test_*
 fuzz:
 	test/fuzz/run $(or $(FUZZ_SECONDS),5)
 lint:
