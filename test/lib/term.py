@@ -24,8 +24,13 @@ class Term:
             os.execvp(argv[0], argv)
         self.text = b""
         self.code = None
+        self.nudge = None  # when to say again that there is a new size
 
     def read(self, until):
+        # ctr listens for the signal only a moment after its first look at the size.
+        if self.nudge and time.monotonic() >= self.nudge:
+            os.kill(self.pid, signal.SIGWINCH)
+            self.nudge = time.monotonic() + 0.5
         left = until - time.monotonic()
         if left <= 0 or not select.select([self.fd], [], [], left)[0]:
             return False
@@ -55,6 +60,7 @@ class Term:
         rows, cols = map(int, text.split("x"))
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
         os.kill(self.pid, signal.SIGWINCH)
+        self.nudge = time.monotonic() + 0.5
         return True
 
     def count(self, text):
