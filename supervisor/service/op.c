@@ -21,6 +21,28 @@ static void op_free(struct op *op)
 	free(op);
 }
 
+static int op_drive(struct op *op, struct run *run, enum wake_why why, struct err *err);
+
+/* What runs can be ended on a full disk too; what is new can't begin there. */
+static bool may_rescue(enum life_event ev)
+{
+	return ev != EV_CREATE && ev != EV_START && ev != EV_EXEC;
+}
+
+/* The disk took the plan, but not all of its outcome: the same rows, in a copy. */
+static bool op_rescued(struct op *op, const struct run_end *end)
+{
+	struct task *t = op->task;
+	struct err err = end->err;
+	struct run *run = NULL;
+
+	if (!op->rescue || end->state == RUN_DONE ||
+	    !task_disk_failed(-journal_error(t->journal)) || task_rescue(t, &err) < 0)
+		return false;
+	return run_resume(&run, &t->service->engine, t->journal, NULL, &err) == 1 &&
+	       op_drive(op, run, WAKE_RESUME, &err) == 0;
+}
+
 static void on_end(void *arg, const struct run_end *end)
 {
 	struct op *op = arg;
@@ -28,6 +50,8 @@ static void on_end(void *arg, const struct run_end *end)
 
 	op->driver = NULL;
 	unlink_op(op);
+	if (op_rescued(op, end))
+		return;
 	/* What lies beside moves no state, and others may have moved it meanwhile. */
 	if (!op->beside)
 		t->life = end->life;
@@ -90,9 +114,8 @@ int op_begin(struct task *t, enum life_event ev, const struct run_options *optio
 	if (!op)
 		return -ENOMEM;
 	rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
-	/* What runs can be ended on a full disk too; what is new can't begin there. */
-	if (task_disk_failed(rc) && ev != EV_CREATE && ev != EV_START && ev != EV_EXEC &&
-	    task_rescue(t, err) == 0)
+	op->rescue = may_rescue(ev);
+	if (task_disk_failed(rc) && op->rescue && task_rescue(t, err) == 0)
 		rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
 	if (rc == 0)
 		rc = op_drive(op, run, WAKE_BEGIN, err);

@@ -116,6 +116,7 @@ struct op {
 	struct op *next;
 	struct driver *driver;
 	bool beside;        /* see plan_beside()              */
+	bool rescue;        /* it goes on in a copy when the disk is full */
 	struct call *call;  /* NULL: nobody                   */
 	struct exec *exec;  /* whom it is about; NULL: the task */
 	int fd;             /* lent to its run; -1: none      */
