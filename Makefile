@@ -118,6 +118,7 @@ unit: $(UNIT) $(SIM)
 	test/run $^
 host: all $(HOST) tools
 	test/peers
+	test/peers qemu
 	PATH="$(CURDIR)/build/peers/bin:$$PATH" test/run $(HOST) test/host/test_*.sh
 containerd: all tools
 	test/run test/containerd/test_*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A guest of ours, booted by this machine's QEMU with exactly the words that the tables
- * make, without KVM. The whole is skipped where there is no QEMU.
+ * make, without KVM. QEMU is the one that test/peers fetched; without it the whole is
+ * skipped.
  */
 #include "supervisor/unikernel/argv.h"
 
@@ -20,7 +21,7 @@
 #include <cmocka.h>
 
 #define LIMIT_MS 20000
-#define QEMU     "/usr/bin/qemu-system-x86_64"
+#define QEMU     "build/peers/bin/qemu-system-x86_64"
 
 /* Names with blanks and commas, since those are what goes wrong. */
 #define KERNEL "my kernel"
@@ -273,7 +274,7 @@ int main(void)
 	int rc;
 
 	if (access(QEMU, X_OK) < 0) {
-		(void)printf(QEMU " is not installed (Debian: qemu-system-x86)\n");
+		(void)printf("there is no " QEMU ": test/peers qemu fetches it\n");
 		return 77;
 	}
 	rc = bed_open(&bed);
