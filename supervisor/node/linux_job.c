@@ -7,6 +7,8 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/file.h"
 #include "proto/grpc/ask.h"
+#include "supervisor/node/node_linux.h"
+#include "supervisor/unikernel/facts.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -252,6 +254,22 @@ static int ask(json_object *args, struct err *err)
 		       : 0;
 }
 
+/* ---- look into a rootfs --------------------------------------------------------- */
+
+static int look(json_object *args, struct err *err)
+{
+	auto_json json_object *found = NULL;
+	struct node *node = NULL;
+	int rc = node_linux_new(&node, err);
+
+	if (rc == 0)
+		rc = facts_look(node, args, &found, err);
+	node_linux_free(node);
+	if (rc == 0 && dprintf(STDOUT_FILENO, "%s", json_object_to_json_string(found)) < 0)
+		rc = err_set(err, errno, "answer");
+	return rc;
+}
+
 /* ---- which there are --------------------------------------------------------- */
 
 static const struct {
@@ -263,6 +281,7 @@ static const struct {
 	[JOB_REMOVE_TREE] = { "urunc-remove", remove_tree },
 	[JOB_SYNC] = { "urunc-sync", sync_file },
 	[JOB_ASK] = { "urunc-ask", ask },
+	[JOB_LOOK] = { "urunc-look", look },
 };
 
 const char *linux_job_name(enum job job)

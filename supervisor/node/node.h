@@ -85,6 +85,8 @@ enum job {
 	JOB_SYNC,        /* args: {"path"}: fsync the file and its folder              */
 	JOB_ASK,         /* args: {"address","ns","id"}: does containerd know this task?
 	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
+	JOB_LOOK,        /* what a rootfs says of itself, see facts_look(), for its file
+	                    system may hang                                          */
 	JOB_N
 };
 

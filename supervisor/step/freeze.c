@@ -31,17 +31,6 @@ static int freeze_apply(struct step *step, struct step_env *env, const struct wa
 	return rc < 0 ? err_wrap(err, "%s", prefix) : rc;
 }
 
-static int freeze_undo(struct step *step, struct step_env *env, const struct wake *wake,
-		       struct wait *next, struct err *err)
-{
-	(void)step;
-	(void)env;
-	(void)wake;
-	(void)next;
-	(void)err;
-	return STEP_DONE;
-}
-
 const struct step_ops step_pause = {
 	.kind = "pause",
 	.effect = EFFECT_VOLATILE,
@@ -49,7 +38,7 @@ const struct step_ops step_pause = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = freeze_apply,
-	.undo = freeze_undo,
+	.undo = step_undo_nothing,
 };
 
 const struct step_ops step_resume = {
@@ -59,5 +48,5 @@ const struct step_ops step_resume = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = freeze_apply,
-	.undo = freeze_undo,
+	.undo = step_undo_nothing,
 };

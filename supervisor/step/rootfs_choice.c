@@ -13,7 +13,7 @@
  *
  * It holds nothing on the host, and changes nothing: it reads. A choice that can't be
  * made must not orphan a task that exists: by policy it is put off until the start, or
- * undoes the whole create.
+ * undoes the whole create. A child looks into the rootfs, whose file system may hang.
  */
 #include "supervisor/oci/runtime.h"
 #include "supervisor/step/step.h"
@@ -26,17 +26,17 @@
 extern const struct step_ops step_rootfs_choice;
 
 struct facts {
-	struct spec spec;
 	struct choice_in in;
 	struct mount_list mounts;
 	json_object *unikernel; /* lent by want, or by have */
+	json_object *found;     /* of JOB_LOOK; NULL: nobody looked */
 	char *root;
 	char *monitor;
 };
 
 static void facts_clear(struct facts *f)
 {
-	spec_clear(&f->spec);
+	json_object_put(f->found);
 	mount_list_clear(&f->mounts);
 	free(f->root);
 	free(f->monitor);
@@ -75,25 +75,25 @@ static void recall_mount(struct step *step, struct choice_in *in)
 
 /* A runtime that prepares guests itself may by now have moved the kernel out of the
  * rootfs, and unmounted that: what is not there proves nothing then. */
-static void look_at_rootfs(struct step *step, struct step_env *env, struct facts *f)
+static bool prepares_guests(const struct step *step)
 {
-	struct node *node = env->node;
-	json_object *u = f->unikernel;
+	return runtime_kind_of(step->task->runtime) == RUNTIME_URUNC;
+}
 
-	if (runtime_kind_of(step->task->runtime) == RUNTIME_URUNC) {
+static enum choice_file file_of(const struct facts *f, const char *name)
+{
+	return (enum choice_file)json_int(f->found, name, FILE_UNSURE);
+}
+
+static void take_files(struct step *step, struct facts *f)
+{
+	if (prepares_guests(step)) {
 		recall_mount(step, &f->in);
 		return;
 	}
-	f->in.binary = facts_file(node, f->root, json_text(u, "binary", ""));
-	f->in.initrd = facts_file(node, f->root, json_text(u, "initrd", ""));
-	f->in.block = facts_file(node, f->root, json_text(u, "block", ""));
-}
-
-static int find_root(struct step *step, struct step_env *env, struct facts *f, struct err *err)
-{
-	int rc = spec_load(&f->spec, env->node, step->task->bundle, err);
-
-	return rc < 0 ? rc : facts_root(&f->root, &f->spec, step->task->bundle, err);
+	f->in.binary = file_of(f, "binary");
+	f->in.initrd = file_of(f, "initrd");
+	f->in.block = file_of(f, "block");
 }
 
 static int gather(struct step *step, struct step_env *env, struct facts *f, struct err *err)
@@ -108,8 +108,6 @@ static int gather(struct step *step, struct step_env *env, struct facts *f, stru
 	f->in.guest = guest_find(type);
 	f->in.monitor = monitor_find(monitor);
 	rc = find_monitor(step, env, f, err);
-	if (rc == 0 && !f->root)
-		rc = find_root(step, env, f, err);
 	if (rc < 0)
 		return rc;
 	f->in.root = f->root;
@@ -119,25 +117,8 @@ static int gather(struct step *step, struct step_env *env, struct facts *f, stru
 	if (rc < 0)
 		return rc;
 	f->in.virtiofsd = rc > 0;
-	look_at_rootfs(step, env, f);
+	take_files(step, f);
 	return 0;
-}
-
-/* 1 with f->unikernel, 0 with why it is none. What says nothing of itself is an
- * ordinary container, and no trouble with looking makes it fail. */
-static int is_unikernel(struct step *step, struct step_env *env, struct facts *f,
-			struct err *why)
-{
-	json_object *found = NULL;
-
-	if (json_object_object_get_ex(step->want, "unikernel", &f->unikernel))
-		return 1;
-	if (find_root(step, env, f, why) < 0 ||
-	    facts_unikernel(env->node, f->root, f->spec.annotations, &found, why) <= 0)
-		return 0;
-	json_put(step->have, "unikernel", found);
-	f->unikernel = found;
-	return 1;
 }
 
 static int decide(struct step *step, struct step_env *env, const struct err *why,
@@ -183,42 +164,99 @@ static int put_choice(struct step *step, struct step_env *env, const struct fact
 	return step_save(step, env, err);
 }
 
+/* Its root, and of what is no unikernel by its annotations what the rootfs says. */
+static int find_root(struct step *step, struct step_env *env, struct facts *f,
+		     json_object *look, struct err *err)
+{
+	struct spec spec = SPEC_INIT;
+	int rc = spec_load(&spec, env->node, step->task->bundle, err);
+
+	if (rc == 0)
+		rc = facts_root(&f->root, &spec, step->task->bundle, err);
+	if (rc == 0 && look) {
+		json_put_text(look, "root", f->root);
+		if (f->unikernel)
+			json_put(look, "unikernel", json_object_get(f->unikernel));
+		else if (spec.annotations)
+			json_put(look, "annotations", json_object_get(spec.annotations));
+	}
+	spec_clear(&spec);
+	return rc;
+}
+
+/* What is no unikernel by its annotations is an ordinary container, and no trouble with
+ * looking makes it fail. */
+static int refuse(struct step *step, struct step_env *env, const struct facts *f,
+		  const struct err *why, struct err *err)
+{
+	return f->unikernel ? decide(step, env, why, err) : put_none(step, env, why, err);
+}
+
 static int choose(struct step *step, struct step_env *env, struct facts *f, struct err *err)
 {
 	struct choice choice;
 	struct err why = ERR_INIT;
-	int rc = is_unikernel(step, env, f, &why);
+	int rc = gather(step, env, f, &why);
 
-	if (rc == 0)
-		return put_none(step, env, &why, err);
-	rc = gather(step, env, f, &why);
 	if (rc == 0)
 		rc = choice_make(&choice, &f->in, &why);
 	return rc < 0 ? decide(step, env, &why, err) : put_choice(step, env, f, &choice, err);
 }
 
+/* The child's answer. */
+static int take_look(struct step *step, struct step_env *env, const struct wake *wake,
+		     struct facts *f, struct err *why)
+{
+	auto_free char *text = NULL;
+	int rc = step_job_answer(env, wake, "look into the rootfs", &text, why);
+
+	if (rc < 0)
+		return rc;
+	f->found = text ? json_tokener_parse(text) : NULL;
+	if (!f->found)
+		return err_say(why, EIO, "look into the rootfs: no answer came");
+	if (!f->unikernel && json_object_object_get_ex(f->found, "unikernel", &f->unikernel))
+		json_put(step->have, "unikernel", json_object_get(f->unikernel));
+	return f->unikernel ? 0 : err_say(why, EINVAL, "%s", json_text(f->found, "none", ""));
+}
+
+static int looked(struct step *step, struct step_env *env, const struct wake *wake,
+		  struct facts *f, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int rc = take_look(step, env, wake, f, &why);
+
+	if (rc == 0)
+		rc = find_root(step, env, f, NULL, &why);
+	return rc < 0 ? refuse(step, env, f, &why, err) : choose(step, env, f, err);
+}
+
+static int begin(struct step *step, struct step_env *env, struct facts *f, struct wait *next,
+		 struct err *err)
+{
+	json_object *look = json_object_new_object();
+	struct err why = ERR_INIT;
+	int rc = find_root(step, env, f, look, &why);
+
+	if (rc == 0 && !(f->unikernel && prepares_guests(step)))
+		return step_job(step, env, JOB_LOOK, look, "look into the rootfs", next, err);
+	json_object_put(look);
+	return rc < 0 ? refuse(step, env, f, &why, err) : choose(step, env, f, err);
+}
+
 static int choice_apply(struct step *step, struct step_env *env, const struct wake *wake,
 			struct wait *next, struct err *err)
 {
-	struct facts f = { .spec = SPEC_INIT };
+	struct facts f = { .root = NULL };
 	int rc;
 
-	(void)wake;
-	(void)next;
-	rc = choose(step, env, &f, err);
+	(void)json_object_object_get_ex(step->want, "unikernel", &f.unikernel);
+	if (wake->why == WAKE_CHILD || wake->why == WAKE_DEADLINE)
+		rc = looked(step, env, wake, &f, err);
+	else
+		rc = begin(step, env, &f, next, err);
 	facts_clear(&f);
 	return rc;
-}
-
-static int choice_undo(struct step *step, struct step_env *env, const struct wake *wake,
-		       struct wait *next, struct err *err)
-{
-	(void)step;
-	(void)env;
-	(void)wake;
-	(void)next;
-	(void)err;
-	return STEP_DONE;
 }
 
 const struct step_ops step_rootfs_choice = {
@@ -227,5 +265,5 @@ const struct step_ops step_rootfs_choice = {
 	.apply_ms = 5000,
 	.undo_ms = 1000,
 	.apply = choice_apply,
-	.undo = choice_undo,
+	.undo = step_undo_nothing,
 };

@@ -90,17 +90,6 @@ static int signal_apply(struct step *step, struct step_env *env, const struct wa
 	return STEP_DONE;
 }
 
-static int signal_undo(struct step *step, struct step_env *env, const struct wake *wake,
-		       struct wait *next, struct err *err)
-{
-	(void)step;
-	(void)env;
-	(void)wake;
-	(void)next;
-	(void)err;
-	return STEP_DONE;
-}
-
 const struct step_ops step_signal = {
 	.kind = "signal",
 	.effect = EFFECT_VOLATILE,
@@ -108,5 +97,5 @@ const struct step_ops step_signal = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = signal_apply,
-	.undo = signal_undo,
+	.undo = step_undo_nothing,
 };

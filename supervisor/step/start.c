@@ -35,17 +35,6 @@ static int start_apply(struct step *step, struct step_env *env, const struct wak
 	return rc;
 }
 
-static int start_undo(struct step *step, struct step_env *env, const struct wake *wake,
-		      struct wait *next, struct err *err)
-{
-	(void)step;
-	(void)env;
-	(void)wake;
-	(void)next;
-	(void)err;
-	return STEP_DONE;
-}
-
 const struct step_ops step_start = {
 	.kind = "start",
 	.effect = EFFECT_VOLATILE,
@@ -53,5 +42,5 @@ const struct step_ops step_start = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = start_apply,
-	.undo = start_undo,
+	.undo = step_undo_nothing,
 };

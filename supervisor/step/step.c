@@ -106,7 +106,15 @@ int step_job(struct step *step, struct step_env *env, enum job job, json_object 
 int step_job_result(struct step_env *env, const struct wake *wake, const char *what,
 		    struct err *err)
 {
-	auto_free char *text = step_output(env, wake);
+	auto_free char *text = NULL;
+
+	return step_job_answer(env, wake, what, &text, err);
+}
+
+int step_job_answer(struct step_env *env, const struct wake *wake, const char *what,
+		    char **ret, struct err *err)
+{
+	const char *text = *ret = step_output(env, wake);
 	int status = wake->status;
 	int code;
 
@@ -139,6 +147,17 @@ int step_again(struct step_env *env, int ms, struct wait *next)
 {
 	next->at_ms = env->node->now_ms(env->node) + ms;
 	return STEP_WAIT;
+}
+
+int step_undo_nothing(struct step *step, struct step_env *env, const struct wake *wake,
+		      struct wait *next, struct err *err)
+{
+	(void)step;
+	(void)env;
+	(void)wake;
+	(void)next;
+	(void)err;
+	return STEP_DONE;
 }
 
 int step_late(const struct step *step, const char *what, struct err *err)

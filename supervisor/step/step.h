@@ -158,6 +158,10 @@ int step_job(struct step *step, struct step_env *env, enum job job, json_object 
 int step_job_result(struct step_env *env, const struct wake *wake, const char *what,
 		    struct err *err);
 
+/* The same; *ret is what it wrote, the caller's to free, NULL without memory. */
+int step_job_answer(struct step_env *env, const struct wake *wake, const char *what,
+		    char **ret, struct err *err);
+
 /* A note in the task's history: "left alone: ...". Never fails the step. */
 void step_note(struct step *step, struct step_env *env, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -172,6 +176,9 @@ int step_late(const struct step *step, const char *what, struct err *err);
  * caller has checked that the pid is of this boot and pid namespace. */
 int step_kill(struct step_env *env, const struct ident *who, struct wait *next,
 	      struct err *err);
+
+/* The undo of a step that holds nothing: there is nothing to take back. */
+step_fn step_undo_nothing;
 
 /* Strict reads from want or have: the default if the member is absent. Never NULL
  * for json_text() unless @or_else is. */

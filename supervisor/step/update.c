@@ -33,17 +33,6 @@ static int update_apply(struct step *step, struct step_env *env, const struct wa
 	return rc < 0 ? err_wrap(err, PREFIX) : rc;
 }
 
-static int update_undo(struct step *step, struct step_env *env, const struct wake *wake,
-		       struct wait *next, struct err *err)
-{
-	(void)step;
-	(void)env;
-	(void)wake;
-	(void)next;
-	(void)err;
-	return STEP_DONE;
-}
-
 const struct step_ops step_update = {
 	.kind = "update",
 	.effect = EFFECT_VOLATILE,
@@ -51,5 +40,5 @@ const struct step_ops step_update = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = update_apply,
-	.undo = update_undo,
+	.undo = step_undo_nothing,
 };

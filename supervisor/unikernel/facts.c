@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "supervisor/bundle/annotations.h"
+#include "supervisor/step/step.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -101,4 +102,38 @@ enum choice_file facts_file(struct node *node, const char *root, const char *pat
 			return FILE_MISSING;
 	}
 	return FILE_UNSURE;
+}
+
+static void look_for(struct node *node, const char *root, json_object *unikernel,
+		     const char *name, json_object *ret)
+{
+	json_put_int(ret, name, facts_file(node, root, json_text(unikernel, name, "")));
+}
+
+int facts_look(struct node *node, json_object *args, json_object **ret, struct err *err)
+{
+	const char *root = json_text(args, "root", "");
+	json_object *unikernel = json_object_object_get(args, "unikernel");
+	auto_json json_object *found = json_object_new_object();
+	struct err why = ERR_INIT;
+	int rc = 1;
+
+	if (!root[0])
+		return err_say(err, EINVAL, "look: \"root\" is missing");
+	if (!unikernel) {
+		rc = facts_unikernel(node, root, json_object_object_get(args, "annotations"), &unikernel,
+				     &why);
+		json_put(found, rc > 0 ? "unikernel" : "none",
+			 rc > 0 ? unikernel : json_object_new_string(why.text));
+	}
+	if (rc < 0 || !found)
+		return err_set(err, ENOMEM, "look into %s", root);
+	if (rc > 0) {
+		look_for(node, root, unikernel, "binary", found);
+		look_for(node, root, unikernel, "initrd", found);
+		look_for(node, root, unikernel, "block", found);
+	}
+	*ret = found;
+	found = NULL;
+	return 0;
 }

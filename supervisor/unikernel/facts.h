@@ -32,4 +32,17 @@ int facts_unikernel(struct node *node, const char *root, json_object *annotation
  * not followed, for it may lead anywhere: FILE_UNSURE. "": FILE_UNSURE. */
 enum choice_file facts_file(struct node *node, const char *root, const char *path);
 
+/**
+ * facts_look() - all that a choice asks of a rootfs, in one go
+ * @args:	{ "root", "annotations": of the bundle, "unikernel": as in want }; the
+ *		last is absent if only the rootfs can say that it is one
+ * @ret:	the caller's: { "binary", "initrd", "block": enum choice_file,
+ *		"unikernel": if the rootfs itself says so }, or { "none": why it is none }
+ *
+ * A file system may hang, so it is for a child: JOB_LOOK.
+ *
+ * Return: 0; -EINVAL; -ENOMEM.
+ */
+int facts_look(struct node *node, json_object *args, json_object **ret, struct err *err);
+
 #endif

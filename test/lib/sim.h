@@ -27,7 +27,7 @@
 #define SIM_PATH   192
 
 enum sim_program { SIM_NONE, SIM_STAY, SIM_RUNTIME, SIM_MOUNT, SIM_UNMOUNT, SIM_REMOVE, SIM_ASK,
-		   SIM_SYNC };
+		   SIM_SYNC, SIM_LOOK };
 
 struct sim_proc {
 	struct ident ident; /* pid 0: the slot is free */

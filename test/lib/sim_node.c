@@ -184,6 +184,8 @@ static enum sim_program program_of(enum job job)
 		return SIM_REMOVE;
 	case JOB_ASK:
 		return SIM_ASK;
+	case JOB_LOOK:
+		return SIM_LOOK;
 	case JOB_SYNC:
 		return SIM_SYNC;
 	case JOB_CALL:

@@ -286,6 +286,9 @@ void sim_act(struct sim *sim, struct sim_proc *p)
 	case SIM_ASK:
 		act_ask(sim, p);
 		break;
+	case SIM_LOOK:
+		done(sim, p, 0, "{\"none\":\"there is no urunc.json in the rootfs\"}");
+		break;
 	case SIM_SYNC:
 		done(sim, p, 0, "");
 		break;

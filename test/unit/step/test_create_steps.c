@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The smaller steps of the create plan: bundle, state, rootfs choice. */
+#include "supervisor/unikernel/facts.h"
 #include "test/lib/step_rig.h"
 
 #include <errno.h>
@@ -199,10 +200,28 @@ static void add_bundle(struct rig *r)
 	fake_add_file(&r->f, "/b/c1/rootfs/k", "kernel");
 }
 
+/* With a child that looks into the rootfs, as it is told to. */
+static int choose(struct rig *r)
+{
+	json_object *args, *found = NULL;
+	struct err err = ERR_INIT;
+	int rc = rig_apply(r, WAKE_BEGIN);
+
+	if (rc != STEP_WAIT)
+		return rc;
+	assert_int_equal(r->f.job, JOB_LOOK);
+	args = json_tokener_parse(r->f.line);
+	assert_int_equal(facts_look(&r->f.node, args, &found, &err), 0);
+	rc = rig_apply_child(r, EXITED(0), json_object_to_json_string(found));
+	json_object_put(args);
+	json_object_put(found);
+	return rc;
+}
+
 static void chooses(struct rig *r, const char *have)
 {
 	(void)rig_probe(r);
-	assert_int_equal(rig_apply(r, WAKE_BEGIN), STEP_DONE);
+	assert_int_equal(choose(r), STEP_DONE);
 	assert_string_equal(rig_have(r), have);
 	rig_close(r);
 }
@@ -289,7 +308,7 @@ static void fails(const char *want, const char *why)
 	rig_open(&r, "rootfs-choice", want);
 	add_bundle(&r);
 	(void)rig_probe(&r);
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EIO);
+	assert_int_equal(choose(&r), -EIO);
 	(void)snprintf(text, sizeof(text), "guest rootfs of default/c1 can't be chosen: %s; or set "
 		       "rootfs_choice = \"best-effort\"", why);
 	assert_string_equal(r.err.text, text);
@@ -324,11 +343,11 @@ static void what_the_rootfs_lacks_is_known_at_create(void **state)
 	add_bundle(&r);
 	fake_add_program(&r.f, "/usr/bin/firecracker");
 	(void)rig_probe(&r);
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EIO);
+	assert_int_equal(choose(&r), -EIO);
 	assert_non_null(strstr(r.err.text, "there is no file /boot/initrd in the rootfs"));
 	fake_add_dir(&r.f, "/b/c1/rootfs/boot");
 	fake_add_file(&r.f, "/b/c1/rootfs/boot/initrd", "");
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_int_equal(choose(&r), STEP_DONE);
 	assert_non_null(strstr(rig_have(&r), "'choice':'initrd'"));
 	rig_close(&r);
 }
@@ -351,9 +370,32 @@ static void a_runtime_that_prepares_guests_is_not_doubted(void **state)
 	task_row_clear(&r.task);
 	assert_int_equal(journal_task(r.j, &r.task, &err), 0);
 	(void)rig_probe(&r);
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_int_equal(choose(&r), STEP_DONE);
 	assert_non_null(strstr(rig_have(&r), "'choice':'rootfs-block','reason':'mountRootfs is "
 					     "true, and Create mounted \\/dev\\/loop7 (ext4)"));
+	rig_close(&r);
+}
+
+/* Its file system hangs. */
+static void a_rootfs_that_does_not_answer_is_not_waited_for(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "rootfs-choice", "{'policy':'required'}");
+	add_bundle(&r);
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(rig_apply(&r, WAKE_DEADLINE), STEP_DONE);
+	assert_string_equal(rig_have(&r), "{'choice':'none','reason':'not a unikernel: look into "
+					  "the rootfs: it took too long and was killed'}");
+	rig_close(&r);
+	rig_open(&r, "rootfs-choice", CHOICE("required", "mirage", "hvt", ""));
+	add_bundle(&r);
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(rig_apply(&r, WAKE_DEADLINE), -EIO);
+	assert_non_null(strstr(r.err.text, "look into the rootfs: it took too long"));
 	rig_close(&r);
 }
 
@@ -363,8 +405,9 @@ static void best_effort_puts_the_choice_off_and_keeps_the_task(void **state)
 
 	(void)state;
 	rig_open(&r, "rootfs-choice", CHOICE("best-effort", "mirage", "hvt", ""));
+	add_bundle(&r);
 	(void)rig_probe(&r);
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_int_equal(choose(&r), STEP_DONE);
 	assert_non_null(strstr(rig_have(&r), "'deferred':'monitor \\'hvt\\': solo5-hvt"));
 	assert_true(rig_noted(&r, "guest rootfs of default/c1 is chosen at start: monitor"));
 	rig_close(&r);
@@ -389,6 +432,7 @@ int main(void)
 		cmocka_unit_test(the_device_under_the_rootfs_is_found),
 		cmocka_unit_test(what_the_rootfs_lacks_is_known_at_create),
 		cmocka_unit_test(a_runtime_that_prepares_guests_is_not_doubted),
+		cmocka_unit_test(a_rootfs_that_does_not_answer_is_not_waited_for),
 		cmocka_unit_test(required_fails_with_task_reason_and_remedy),
 		cmocka_unit_test(best_effort_puts_the_choice_off_and_keeps_the_task),
 	};
