@@ -9,6 +9,7 @@
 #include "proto/grpc/ask.h"
 #include "supervisor/node/node_linux.h"
 #include "supervisor/unikernel/facts.h"
+#include "supervisor/net/net.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -282,6 +283,9 @@ static const struct {
 	[JOB_SYNC] = { "urunc-sync", sync_file },
 	[JOB_ASK] = { "urunc-ask", ask },
 	[JOB_LOOK] = { "urunc-look", look },
+	[JOB_NET_LOOK] = { "urunc-net-look", net_look },
+	[JOB_NET_ATTACH] = { "urunc-net-add", net_attach },
+	[JOB_NET_DETACH] = { "urunc-net-del", net_detach },
 };
 
 const char *linux_job_name(enum job job)

@@ -87,6 +87,9 @@ enum job {
 	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
 	JOB_LOOK,        /* what a rootfs says of itself, see facts_look(), for its file
 	                    system may hang                                          */
+	JOB_NET_LOOK,    /* in another network namespace, arguments and answers in       */
+	JOB_NET_ATTACH,  /* supervisor/net/net.h: what is there; make a tap and the      */
+	JOB_NET_DETACH,  /* redirects; take away what has the recorded identity          */
 	JOB_N
 };
 

@@ -61,6 +61,9 @@ void sim_kill(struct sim *sim, struct sim_proc *p, int status)
 	const struct sim_proc *parent = sim_find(sim, p->ppid);
 	pid_t pid = p->ident.pid;
 
+	for (int i = 0; p->netns && i < SIM_LINKS; i++) /* its last process */
+		if (sim->links[i].netns == p->netns)
+			memset(&sim->links[i], 0, sizeof(sim->links[i]));
 	p->zombie = true;
 	p->status = status;
 	p->program = SIM_STAY;
@@ -223,6 +226,7 @@ void sim_reboot(struct sim *sim)
 
 	memset(sim->procs, 0, sizeof(sim->procs));
 	memset(sim->mounts, 0, sizeof(sim->mounts));
+	memset(sim->links, 0, sizeof(sim->links));
 	for (int i = 0; i < SIM_FILES; i++)
 		if (strncmp(sim->files[i].path, "/run", 4) == 0 ||
 		    strncmp(sim->files[i].path, "/sys", 4) == 0)
@@ -304,5 +308,8 @@ char *sim_left(const struct sim *now, const struct sim *before, char *buf, size_
 	for (int i = 0; i < SIM_MOUNTS; i++)
 		if (now->mounts[i].id && !was_mount(before, now->mounts[i].id))
 			say(buf, size, "mount", now->mounts[i].target, (long)now->mounts[i].id);
+	for (int i = 0; i < SIM_LINKS; i++)
+		if (now->links[i].netns && now->links[i].netns != before->links[i].netns)
+			say(buf, size, "link", now->links[i].name, now->links[i].index);
 	return buf;
 }

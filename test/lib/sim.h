@@ -23,11 +23,12 @@
 #define SIM_PROCS  64
 #define SIM_FILES  256
 #define SIM_MOUNTS 32
+#define SIM_LINKS  16
 #define SIM_TEXT   4096
 #define SIM_PATH   192
 
 enum sim_program { SIM_NONE, SIM_STAY, SIM_RUNTIME, SIM_MOUNT, SIM_UNMOUNT, SIM_REMOVE, SIM_ASK,
-		   SIM_SYNC, SIM_LOOK };
+		   SIM_SYNC, SIM_LOOK, SIM_NET };
 
 struct sim_proc {
 	struct ident ident; /* pid 0: the slot is free */
@@ -38,6 +39,8 @@ struct sim_proc {
 	bool real; /* a process of the test plays it, and has the same pid */
 	int status;
 	enum sim_program program;
+	enum job job;
+	uint64_t netns; /* of its own; 0: the host's, which is not simulated */
 	int at;          /* the program's next action */
 	int64_t next_ms; /* when                       */
 	char args[SIM_TEXT];
@@ -57,6 +60,13 @@ struct sim_mount {
 	uint32_t minor;
 };
 
+/* An interface of some network namespace, or a redirect, whose alias is its cookie. */
+struct sim_link {
+	uint64_t netns; /* 0: the slot is free */
+	int index;
+	char name[16], alias[SIM_PATH];
+};
+
 struct sim {
 	/* the test's knobs */
 	int die_at, fail_at, fail_code;
@@ -74,6 +84,8 @@ struct sim {
 	struct sim_proc procs[SIM_PROCS];
 	struct sim_file files[SIM_FILES];
 	struct sim_mount mounts[SIM_MOUNTS];
+	struct sim_link links[SIM_LINKS];
+	int next_link;
 };
 
 /* A world with init, containerd, a cgroup mount and the folders of a node; shared with
@@ -108,6 +120,8 @@ struct sim_mount *sim_mount_new(struct sim *sim, const char *type, const char *s
 				const char *target);
 /* The next action of a child's program. */
 void sim_act(struct sim *sim, struct sim_proc *p);
+struct json_object;
+void sim_act_net(struct sim *sim, struct sim_proc *p, struct json_object *args);
 
 /* What @now has and @before has not, one thing a line; "" is the promise kept. Bundles
  * are containerd's to remove, and a lock that nobody has is only a name. Returns @buf. */

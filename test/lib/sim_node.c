@@ -106,6 +106,7 @@ static void describe(struct sim *sim, const struct sim_proc *p, struct proc_info
 	(void)snprintf(ret->comm, sizeof(ret->comm), "%s", p->comm);
 	sim_ids(sim, p->cwd, &ret->cwd_dev, &ret->cwd_ino);
 	sim_ids(sim, p->root, &ret->root_dev, &ret->root_ino);
+	ret->netns = p->zombie ? 0 : p->netns;
 }
 
 static int look(struct node *n, pid_t pid, struct proc_info *ret, struct err *err)
@@ -188,6 +189,10 @@ static enum sim_program program_of(enum job job)
 		return SIM_LOOK;
 	case JOB_SYNC:
 		return SIM_SYNC;
+	case JOB_NET_LOOK:
+	case JOB_NET_ATTACH:
+	case JOB_NET_DETACH:
+		return SIM_NET;
 	case JOB_CALL:
 	case JOB_NONE_:
 	case JOB_N:
@@ -207,6 +212,7 @@ static int spawn(struct node *n, const struct spawn *what, struct ident *ret, st
 	p->held = true;
 	p->die_with_us = what->die_with_us;
 	p->program = program_of(what->job);
+	p->job = what->job;
 	(void)snprintf(p->cwd, sizeof(p->cwd), "%s", what->cwd ? what->cwd : "/");
 	if (what->args)
 		(void)snprintf(p->args, sizeof(p->args), "%s", what->args);

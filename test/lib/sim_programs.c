@@ -89,6 +89,7 @@ static void make_init(struct sim *sim, struct sim_proc *p, const struct cli *c)
 	(void)snprintf(init->root, SIM_PATH, "%.180s/rootfs", c->bundle);
 	(void)snprintf(init->cwd, SIM_PATH, "%.180s/rootfs", c->bundle);
 	(void)snprintf(init->cgroup, SIM_PATH, "%s", c->cgroup);
+	init->netns = 4026532000u + (uint64_t)init->ident.pid;
 	(void)snprintf(p->out, sizeof(p->out), "%d", (int)init->ident.pid);
 }
 
@@ -288,6 +289,9 @@ void sim_act(struct sim *sim, struct sim_proc *p)
 		break;
 	case SIM_LOOK:
 		done(sim, p, 0, "{\"none\":\"there is no urunc.json in the rootfs\"}");
+		break;
+	case SIM_NET:
+		sim_act_net(sim, p, args);
 		break;
 	case SIM_SYNC:
 		done(sim, p, 0, "");

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_NET_NET_H
+#define URUNC_NET_NET_H
+
+/*
+ * net.h - the guest's network: a tap in the pod's network namespace, and two redirects.
+ *
+ * The guest takes over the pod's interface (eth0): its MAC, its IPv4 address and its
+ * gateway. What comes in at eth0 goes to the tap, what the guest sends goes out at eth0:
+ *
+ *	eth0 ingress -- filter --> tap0_urunc --> monitor, guest
+ *	eth0  <----- filter -- ingress of tap0_urunc <-- monitor, guest
+ *
+ * so the pod's own stack hears nothing any more while a guest has it. Several guests of
+ * one pod share address and MAC, as processes share them: the first one's filter takes
+ * every frame; each further guest gets a copy, by a filter before that, and brings two
+ * more: behind it one that drops what nobody has taken, if the first should leave; at
+ * the interface's egress some that drop TCP resets and ICMP "unreachable", by which each
+ * guest would end the connections of the others. So ports are shared out by who answers,
+ * and a closed port is silent.
+ *
+ * The step kind "network" (supervisor/step/network.c) is how to use this:
+ *
+ *   want { "netns": path; absent: none is given,
+ *          "init": true: the namespace is task->init's,
+ *          "mode": "dynamic" | "static" | "none",  default dynamic
+ *          "uid","gid": whose the tap is; absent: root's }
+ *   have { "netns": {"dev","ino","mode"},
+ *          "iface","ifindex","mac","mtu","ip": "10.4.0.2/24","gateway": "10.4.0.1",
+ *          "tap": "tap0_urunc","tap_index","alias": "urunc:<daemon>/<ns>/<id>",
+ *          "cookie","qdisc","slot": how its filters are known, see below }
+ *     or { "netns", "none": why there is no network }, without "tap"; no error.
+ *   "gateway" is absent where there is none. "iface" is the first interface, by index,
+ *   that is up, not lo and no tap of ours, and has an IPv4 address and the default
+ *   route; without any default route, the first one that has an address.
+ *
+ * A monitor opens the tap by name, in that namespace: TUNSETIFF with IFF_TAP |
+ * IFF_NO_PI, and IFF_VNET_HDR if it likes; IFF_ONE_QUEUE is without effect today.
+ *
+ * Identities. The namespace: device and inode. The tap: its index and its alias, both in
+ * that namespace; a tap is born with neither, but also not persistent, so that it dies
+ * with the child that makes it; only then it is made to stay. A filter: the cookie of its
+ * action, 16 bytes that the kernel keeps and shows: "urnc" and 12 random ones. An ingress
+ * qdisc has room for nothing: it is ours if it was absent when the child looked, which is
+ * written down, or held only filters with such cookies; and it is removed only when it
+ * is empty.
+ *
+ * The functions here are the three jobs of node.h. Each runs in a child and enters the
+ * namespace, so that nothing else of us ever does. Two of them in one namespace
+ * take turns (flock on its file). They block for some netlink questions, a few ms.
+ * Errors: a negative errno, which becomes the child's exit code, and the sentence.
+ */
+
+#include "journal/base/err.h"
+
+#include <json-c/json.h>
+
+/**
+ * net_look() - what is there, and what would we make?  Reads only.
+ * @args:	{ "path": of the namespace, "pid","start": only if /proc/PID/ns/net of that
+ *		very process is meant, "netns": {"dev","ino"}: the one it has to be }
+ *
+ * Prints as JSON: netns, and iface ... gateway, "tap": the first free tapN_urunc,
+ * "slot": N, "qdisc": "made" if there is no ingress qdisc on iface, "joined" if it is of
+ * ours. Or netns and "none".
+ *
+ * Return: 0; -ENOENT no such namespace, or process; -ESTALE another one; -EBUSY the
+ * interface's ingress is somebody else's (who, and what to do about it).
+ */
+int net_look(json_object *args, struct err *err);
+
+/**
+ * net_attach() - make the tap and the redirects
+ * @args:	as for net_look(), and all of have; "uid", "gid"
+ *
+ * One system call an effect, the one that cuts off the pod's own stack last. Prints
+ * { "tap_index" }. What fails half way leaves what was made: net_detach() finds it.
+ *
+ * Return: 0; -EAGAIN the name or the qdisc was taken since the look, and nothing was
+ * made: look again; -ENOENT, -ESTALE as above, or iface is another one now; -ENODEV
+ * there is no /dev/net/tun; -EOPNOTSUPP the kernel has no such qdisc or filter.
+ */
+int net_attach(json_object *args, struct err *err);
+
+/**
+ * net_detach() - remove what has the identity in @args, and nothing else
+ * @args:	as for net_attach()
+ *
+ * May be repeated. Prints { "left": [ sentence ] } of what stands under such a name and
+ * is not this task's.
+ *
+ * Return: 0, also if there is nothing; -ENOENT, -ESTALE the namespace is gone: so is
+ * what was in it.
+ */
+int net_detach(json_object *args, struct err *err);
+
+#endif
