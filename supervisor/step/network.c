@@ -150,6 +150,20 @@ static int detach(struct step *step, struct step_env *env, struct wait *next, st
 			"take the network back", next, err);
 }
 
+/* What a look may answer, and what we add to it. */
+static const char *const names[] = { "netns", "none", "iface", "ifindex", "mac", "mtu", "ip",
+				     "gateway", "tap", "slot", "qdisc",
+				     "alias", "cookie", "tap_index", "undoing", NULL };
+
+static void keep_answer(struct step *step, json_object *seen)
+{
+	json_object *value = NULL;
+
+	for (size_t i = 0; names[i]; i++)
+		if (json_object_object_get_ex(seen, names[i], &value))
+			json_put(step->have, names[i], json_object_get(value));
+}
+
 /* ---- apply -------------------------------------------------------------------- */
 
 static void name_ours(struct step *step, struct step_env *env)
@@ -186,8 +200,7 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 		return rc;
 	if (!json_object_is_type(seen, json_type_object))
 		return err_say(err, EPROTO, "look at the network: its answer is no JSON object");
-	json_object_object_foreach(seen, name, value)
-		json_put(step->have, name, json_object_get(value));
+	keep_answer(step, seen);
 	if (json_text(seen, "none", NULL))
 		return no_network(step, env, json_text(seen, "none", ""), err);
 	if (!json_text(seen, "tap", NULL) || !json_text(seen, "iface", NULL))
@@ -208,10 +221,8 @@ static int look_again(struct step *step, struct step_env *env, struct wait *next
 		return err_say(err, EBUSY, "network of %s/%s: what was free at the look was taken "
 			       "before it could be made, %d times", step->task->key.ns,
 			       step->task->key.id, TRIES);
-	json_object_object_foreach(step->have, name, value) {
-		(void)value;
-		json_object_object_del(step->have, name);
-	}
+	for (size_t i = 0; names[i]; i++)
+		json_object_object_del(step->have, names[i]);
 	json_put_int(step->have, "tries", tries + 1);
 	rc = step_save(step, env, err);
 	return rc < 0 ? rc : look(step, env, next, err);
