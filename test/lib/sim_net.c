@@ -71,7 +71,7 @@ static void end(struct sim *sim, struct sim_proc *p, int code)
 
 static void act_look(struct sim *sim, struct sim_proc *p, uint64_t netns)
 {
-	char name[16];
+	char name[24];
 	int slot = 0;
 
 	do
