@@ -17,6 +17,7 @@
 # MODE=release (default), debug, asan, crash, amnesia or cov: each has its own
 # folder in build/. CC=clang works. Nothing is listed twice: a .c file is built
 # because it is there, and objects say themselves which headers they read (-MMD).
+# V=1 shows the commands.
 
 MODE    ?= release
 PREFIX  ?= /usr/local
@@ -70,43 +71,45 @@ BINS  := $(SHIM) $(CTL)
 .SECONDARY:
 .DELETE_ON_ERROR:
 
+q = $(if $(V),,@echo '  $(1)  $@';)
+
 all: $(BINS)
 
 $(B)/liburunc.a: $(call objs,$(LIB)) $(pb) $(B)/journal/image.o
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call q,AR)$(AR) rcs $@ $^
 $(SHIM): $(call objs,$(wildcard cmd/shim/*.c)) $(B)/liburunc.a
 $(CTL): $(call objs,$(wildcard cmd/uruncctl/*.c)) $(B)/liburunc.a
 $(BINS):
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 $(B)/calls: $(call objs,$(wildcard test/calls/*.c)) $(B)/liburunc.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(B)/sweep: $(B)/test/calls/life.o $(B)/test/calls/picture.o
 $(filter-out $(B)/calls,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(B)/liburunc.a $(LDLIBS) -o $@
+	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(B)/liburunc.a $(LDLIBS) -o $@
 
 # Generated headers come first, once; after that the .d files know better.
 $(B)/%.o: %.c | $(pb:.o=.h)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call q,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 $(B)/%.pb-c.o: $(B)/%.pb-c.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c $< -o $@
+	$(call q,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c $< -o $@
 $(B)/%.pb-c.c $(B)/%.pb-c.h &: %.proto
 	@mkdir -p $(@D)
-	protoc-c -I. --c_out=$(B) $<
+	$(call q,PB)protoc-c -I. --c_out=$(B) $<
 
 # An empty journal, made once, here; a new task's file is a copy of it.
 $(B)/journal/tool/mkimage: $(B)/journal/tool/mkimage.o $(B)/journal/store/schema.o
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(B)/journal/image.c: $(B)/journal/tool/mkimage
 	@rm -f $(B)/journal/image.db
 	$< $(B)/journal/image.db >$@
 	@rm -f $(B)/journal/image.db
 $(B)/journal/image.o: $(B)/journal/image.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call q,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 tests: $(UNIT) $(SIM) $(HOST)
 tools: $(TOOLS)
@@ -121,7 +124,7 @@ host: all $(HOST) tools
 	test/peers qemu
 	PATH="$(CURDIR)/build/peers/bin:$$PATH" test/run $(HOST) test/host/test_*.sh
 containerd: all tools
-	test/run test/containerd/test_*
+	TEST_JOBS=$${TEST_JOBS:-2} test/run test/containerd/test_*
 sweep: all tools
 	$(MAKE) MODE=crash all tools build/crash/test/unit/journal/test_crash
 	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \

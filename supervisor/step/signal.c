@@ -24,12 +24,14 @@ static int finished(struct err *err)
 	return err_say(err, ESRCH, "process already finished");
 }
 
-static int by_pidfd(struct step *step, struct step_env *env, struct err *err)
+static int by_pidfd(struct step *step, struct step_env *env, bool again, struct err *err)
 {
 	int rc = env->node->signal(env->node, &step->task->init,
 				   (int)json_int(step->want, "signal", 0), err);
 
-	return rc == -ESRCH ? finished(err) : rc;
+	if (rc == -ESRCH)
+		return again ? STEP_DONE : finished(err);
+	return rc;
 }
 
 static int call_kill(struct step *step, struct step_env *env, struct wait *next,
@@ -72,15 +74,17 @@ static int signal_apply(struct step *step, struct step_env *env, const struct wa
 			struct wait *next, struct err *err)
 {
 	enum runtime_kind kind = runtime_kind_of(json_text(step->want, "runtime", ""));
+	/* A SIGKILL may be sent twice; of others nobody knows whether they were. */
+	bool again = wake->why == WAKE_RESUME;
 	struct err why = ERR_INIT;
 
-	if (wake->why == WAKE_RESUME)
+	if (again && json_int(step->want, "signal", 0) != SIGKILL)
 		return err_say(err, EINTR, "unknown error after kill: it was interrupted, and may "
 			       "have happened");
-	if (wake->why == WAKE_BEGIN) {
+	if (again || wake->why == WAKE_BEGIN) {
 		if (runtime_takes_pidfd(kind) && !json_true(step->want, "all") &&
 		    !json_true(step->want, "paused") && step->task->init.pid > 0)
-			return by_pidfd(step, env, err);
+			return by_pidfd(step, env, again, err);
 		return call_kill(step, env, next, err);
 	}
 	if (oci_result(step, env, wake, json_text(step->want, "runtime", ""), NULL, 0, &why) < 0)

@@ -59,7 +59,7 @@ answer()
 # -- the shim is dead
 begin d1 1001
 init=$(pgrep -x -f 'sleep 1001')
-kill -9 "$(shim_pid d1)"
+kill_now "$(shim_pid d1)"
 now=$(date +%s)
 answer d1 "a killed shim"
 is "$init" "$pid" "the pid is init's"
@@ -75,7 +75,7 @@ bundle_remove d1
 bundle_make d2 sh -c 'exit 42'
 shim_start d2 && shim_create d2 >/dev/null && shim_call d2 Start >/dev/null
 shim_call d2 Wait >/dev/null
-kill -9 "$(shim_pid d2)"
+kill_now "$(shim_pid d2)"
 answer d2 "a stopped task of a killed shim"
 is 42 "$status" "the status is the true one"
 bundle_remove d2
@@ -101,7 +101,7 @@ bundle_remove d4
 
 # -- the bundle and the working folder are gone
 begin d5 1005
-kill -9 "$(shim_pid d5)"
+kill_now "$(shim_pid d5)"
 umount -l "$T/b/d5/rootfs"
 mkdir "$T/gone"
 cd "$T/gone" || exit 1

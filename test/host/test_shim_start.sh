@@ -72,7 +72,7 @@ like 't1/c1 ' "$(uruncctl ps -a 2>&1)" "but is remembered"
 # -- the past
 shim_start c1
 old=$(shim_pid c1)
-kill -9 "$old"
+kill_now "$old"
 until_true 5 test ! -e "/proc/$old" # one that is dying would be adopted
 yes "after a killed shim a start succeeds" shim_start c1
 yes "with another shim" test "$old" != "$(shim_pid c1)"
@@ -102,7 +102,7 @@ shim_start_of()
 shim_start_of c2 1002
 shim_create c2 >/dev/null
 shim_call c2 Start >/dev/null
-kill -9 "$(shim_pid c2)"
+kill_now "$(shim_pid c2)"
 shim_start_of c3 1003
 yes "a start takes up what a dead shim left" until_true 5 holds_nothing c2
 no "its workload is gone" running 'sleep 1002'

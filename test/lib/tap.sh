@@ -85,6 +85,25 @@ until_true()
 	done
 }
 
+# kill_now PID...: SIGKILL, and wait for the death: until then it holds its locks.
+kill_now()
+{
+	local p
+
+	kill -9 "$@"
+	for p in "$@"; do
+		until_true 10 is_dead "$p"
+	done
+}
+
+is_dead()
+{
+	case $(sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) in
+	'' | Z* | X*) ;;
+	*) return 1 ;;
+	esac
+}
+
 skip_all()
 {
 	echo "# skip $*"
