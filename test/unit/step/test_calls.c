@@ -67,6 +67,22 @@ static void an_init_that_is_gone_has_already_finished(void **state)
 	rig_close(&r);
 }
 
+static void only_a_sigkill_is_sent_again_after_an_interruption(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_signal(&r, "{" CALL("/usr/bin/runc") ",'signal':15}");
+	assert_int_equal(rig_apply(&r, WAKE_RESUME), -EINTR);
+	assert_string_equal(r.f.log, "");
+	rig_close(&r);
+	rig_signal(&r, "{" CALL("/usr/bin/runc") ",'signal':9}");
+	assert_int_equal(rig_apply(&r, WAKE_RESUME), STEP_DONE);
+	assert_string_equal(r.f.log, "kill 42 9\n");
+	assert_int_equal(rig_apply(&r, WAKE_RESUME), STEP_DONE);
+	rig_close(&r);
+}
+
 static void all_paused_and_other_runtimes_go_by_the_cli(void **state)
 {
 	static const char *const wants[] = {
@@ -200,6 +216,7 @@ int main(void)
 		cmocka_unit_test(start_calls_the_runtime_and_takes_its_reason),
 		cmocka_unit_test(runc_and_crun_are_signalled_by_pidfd),
 		cmocka_unit_test(an_init_that_is_gone_has_already_finished),
+		cmocka_unit_test(only_a_sigkill_is_sent_again_after_an_interruption),
 		cmocka_unit_test(all_paused_and_other_runtimes_go_by_the_cli),
 		cmocka_unit_test(the_words_of_a_failed_kill_are_told_apart),
 		cmocka_unit_test(every_kind_is_whole_and_found_by_its_name),
