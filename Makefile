@@ -6,6 +6,7 @@
 # make host           the tests on this machine's kernel (root)
 # make containerd     the tests through a private containerd (root)
 # make sweep          kill at crash points and at system calls, recover, look (root)
+# make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
 # make bench          our numbers and the Go shim's, in turn, as a table
 # make lint           layers, lengths, headers, manual pages, cppcheck
@@ -66,7 +67,7 @@ SHIM  := $(B)/containerd-shim-urunc-v2
 CTL   := $(B)/uruncctl
 BINS  := $(SHIM) $(CTL)
 
-.PHONY: all deps check demo unit sim host containerd sweep fuzz bench lint install uninstall \
+.PHONY: all deps check demo unit sim host containerd sweep power fuzz bench lint install uninstall \
 	clean help tests tools torture
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -129,6 +130,8 @@ sweep: all tools
 	$(MAKE) MODE=crash all tools build/crash/test/unit/journal/test_crash
 	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \
 		test/sweep/test_*
+power: all
+	test/run test/power/test_*
 fuzz:
 	test/fuzz/run $(or $(FUZZ_SECONDS),5)
 lint:

@@ -49,12 +49,19 @@ node_cgroup_make()
 	done 2>/dev/null
 }
 
+# 0 is whoever writes: here a subshell, which has no name for itself.
 node_cgroup_join()
 {
 	for p in $(node_cgroup_parents); do
-		# 0 is whoever writes: here a subshell, which has no name for itself.
 		echo 0 >"$p/$1/cgroup.procs" || return 1
 	done
+}
+
+# Our own cgroup2, or nothing.
+node_cgroup_unified()
+{
+	dir=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+	[ -z "$dir" ] || echo "$dir$(sed -n 's/^0:://p' /proc/self/cgroup)"
 }
 
 node_cgroup_remove()
@@ -95,15 +102,6 @@ node_set_up()
 		done <"$T/cgroups"
 	fi
 	rm "$T/cgroups"
-	# cgroup2 hands controllers only to children of a cgroup without processes.
-	if [ -e /sys/fs/cgroup/cgroup.procs ]; then
-		mkdir /sys/fs/cgroup/node
-		while read -r pid; do
-			echo "$pid" >/sys/fs/cgroup/node/cgroup.procs
-		done <<-END
-			$(grep -v '^0$' /sys/fs/cgroup/cgroup.procs)
-		END
-	fi
 	ip link set lo up 2>/dev/null
 	return 0
 }
@@ -127,8 +125,15 @@ node_enter()
 	fi
 	(
 		node_cgroup_join "$NODE" || exit 1
-		# shellcheck disable=SC2016 # expanded by the shell inside
-		exec unshare --mount --pid --cgroup --net --ipc --uts --fork --kill-child \
+		# shellcheck disable=SC2016 # expanded by the shells inside
+		# cgroup2 hands controllers only to children of a cgroup without processes: in
+		# what will be the root there is none but below it.
+		exec unshare --cgroup sh -c '
+			if [ -n "$1" ]; then
+				mkdir "$1/node" && echo 0 >"$1/node/cgroup.procs" || exit 1
+			fi
+			shift
+			exec unshare "$@"' sh "$(node_cgroup_unified)" --mount --pid --net --ipc --uts --fork --kill-child \
 			--mount-proc sh -c '
 			. "$TOP/test/lib/node.sh"
 			node_set_up || { echo "not ok - the private node can be set up"; exit 1; }
