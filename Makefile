@@ -72,7 +72,7 @@ BINS  := $(SHIM) $(CTL)
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-q = $(if $(V),,@echo '  $(1)  $@';)
+q = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)  $@';)
 
 all: $(BINS)
 
