@@ -36,7 +36,7 @@ MODE_cov     := -O0 --coverage
 MFLAGS       := $(or $(MODE_$(MODE)),$(error MODE=$(MODE): no such mode))
 
 PKGS     := sqlite3 libmd libprotobuf-c libevent_core json-c libmnl libnghttp2 libmd
-CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DURUNC_VERSION='"$(VERSION)"' \
+CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += -std=gnu11 -g $(MFLAGS) -ffunction-sections -fdata-sections \
             -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -91,6 +91,9 @@ $(B)/calls: $(call objs,$(wildcard test/calls/*.c)) $(B)/liburunc.a
 $(B)/sweep: $(B)/test/calls/life.o $(B)/test/calls/picture.o
 $(filter-out $(B)/calls,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(B)/liburunc.a $(LDLIBS) -o $@
+
+# The version is told by the programs alone: a commit does not make all else new.
+$(B)/cmd/%.o: CPPFLAGS += -DURUNC_VERSION='"$(VERSION)"'
 
 # Generated headers come first, once; after that the .d files know better.
 $(B)/%.o: %.c | $(pb:.o=.h)
