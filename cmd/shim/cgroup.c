@@ -15,14 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *wanted(const struct bootstrap *boot)
+static char *wanted(struct node *n, const struct bootstrap *boot)
 {
 	auto_json json_object *options = NULL;
 	const char *path;
 
 	/* What can't be decoded is Create's to refuse. */
 	if (options_decode(&options, boot->options_type, boot->options, boot->options_len,
-			   NULL) < 0)
+			   NULL) < 0 ||
+	    options_follow(options, n, NULL) < 0)
 		return NULL;
 	path = json_text(options, "shim_cgroup", "");
 	return path[0] ? strdup(path) : NULL;
@@ -46,7 +47,7 @@ static int join(struct node *n, const struct mount_info *hierarchy, const char *
 
 int shim_join_cgroup(struct shim *shim, const struct bootstrap *boot, struct err *err)
 {
-	auto_free char *path = wanted(boot);
+	auto_free char *path = wanted(shim->node, boot);
 	struct node *n = shim->node;
 	struct mount_list mounts = { .at = NULL };
 	int joined = 0, rc;

@@ -5,9 +5,11 @@
 #include "proto/api/runc_options.pb-c.h"
 #include "proto/api/runtime_options.pb-c.h"
 #include "supervisor/bundle/toml.h"
+#include "supervisor/node/node.h"
 #include "supervisor/step/step.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #define OPTIONS_MAX (256 * 1024) /* bytes, encoded */
 #define RUNC_TYPE    "containerd.runc.v1.Options"
@@ -161,4 +163,26 @@ int options_decode(json_object **ret, const char *type_url, const void *value, s
 	if (rc == 0)
 		*ret = TAKE_PTR(o);
 	return rc;
+}
+
+int options_follow(json_object *options, struct node *node, struct err *err)
+{
+	const char *path = json_text(options, "config_path", "");
+	auto_free char *text = NULL;
+	struct path_ident what;
+	size_t len = 0;
+	int rc;
+
+	if (!path[0])
+		return 0;
+	rc = node->path(node, path, &what, err);
+	if (rc > 0 && !S_ISREG(what.mode)) /* a FIFO would be waited for */
+		rc = err_say(err, EINVAL, "not a regular file");
+	else if (rc == 0)
+		rc = err_say(err, EINVAL, "there is no such file; see the runtime's ConfigPath");
+	if (rc > 0)
+		rc = node->read_file(node, path, OPTIONS_MAX, &text, &len, err);
+	if (rc >= 0)
+		rc = toml_read(text, len, set_one, options, err);
+	return rc < 0 ? err_wrap(err, "options in %s", path) : 0;
 }

@@ -144,6 +144,8 @@ static int read_request(struct create *c, const Containerd__Task__V2__CreateTask
 				any ? any->value.len : 0, err);
 
 	if (rc == 0)
+		rc = options_follow(options, o->node, err);
+	if (rc == 0)
 		rc = make_request(c, in, options, err);
 	if (rc == 0)
 		rc = request_root(&c->root, options, c->task->row.key.ns, err);

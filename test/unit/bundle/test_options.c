@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runtime options: none, runc's, and a TOML table in runtimeoptions. */
+/* Runtime options: none, runc's, a TOML table in runtimeoptions, and a file. */
 #include "supervisor/bundle/options.h"
 
 #include "proto/api/runc_options.pb-c.h"
 #include "proto/api/runtime_options.pb-c.h"
+#include "test/lib/fake_node.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -124,6 +125,52 @@ static void a_setting_of_the_wrong_type_is_named(void **state)
 		"options in containerd's config: line 1: IoUid must be from 0 to 4294967295");
 }
 
+static json_object *named(const char *path)
+{
+	uint8_t buf[256];
+	json_object *o = NULL;
+	struct err err = ERR_INIT;
+	size_t len = toml(buf, "", path);
+
+	assert_int_equal(options_decode(&o, "runtimeoptions.v1.Options", buf, len, &err), 0);
+	return o;
+}
+
+static void a_file_that_is_named_is_read(void **state)
+{
+	json_object *o = named("/etc/x.toml");
+	struct fake_node f;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fake_node_init(&f);
+	fake_add_file(&f, "/etc/x.toml", "BinaryName = \"crun\"\n");
+	assert_int_equal(options_follow(o, &f.node, &err), 0);
+	assert_string_equal(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+							   JSON_C_TO_STRING_NOSLASHESCAPE),
+			    "{\"config_path\":\"/etc/x.toml\",\"binary_name\":\"crun\"}");
+	json_object_put(o);
+	fake_node_clear(&f);
+}
+
+static void a_file_that_can_not_be_read_is_refused_by_name(void **state)
+{
+	json_object *o = named("/etc/x.toml");
+	struct fake_node f;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fake_node_init(&f);
+	assert_int_equal(options_follow(o, &f.node, &err), -EINVAL);
+	assert_string_equal(err.text, "options in /etc/x.toml: there is no such file; see the "
+				      "runtime's ConfigPath");
+	fake_add_dir(&f, "/etc/x.toml");
+	assert_int_equal(options_follow(o, &f.node, &err), -EINVAL);
+	assert_string_equal(err.text, "options in /etc/x.toml: not a regular file");
+	json_object_put(o);
+	fake_node_clear(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +181,8 @@ int main(void)
 		cmocka_unit_test(another_type_is_refused_by_name),
 		cmocka_unit_test(bytes_that_are_no_message_are_refused),
 		cmocka_unit_test(a_setting_of_the_wrong_type_is_named),
+		cmocka_unit_test(a_file_that_is_named_is_read),
+		cmocka_unit_test(a_file_that_can_not_be_read_is_refused_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
