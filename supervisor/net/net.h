@@ -15,7 +15,7 @@
  * one pod share address and MAC, as processes share them: the first one's filter takes
  * every frame; each further guest gets a copy, by a filter before that, and brings two
  * more: behind it one that drops what nobody has taken, if the first should leave; at
- * the interface's egress some that drop TCP resets and ICMP "unreachable", by which each
+ * the interface's egress one that drops TCP resets and ICMP "unreachable", by which each
  * guest would end the connections of the others. So ports are shared out by who answers,
  * and a closed port is silent.
  *

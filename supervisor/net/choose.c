@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/net/choose.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const qdisc_names[] = { [QDISC_MADE] = "made", [QDISC_JOINED] = "joined",
+					   [QDISC_FOUND] = "found" };
+
+const char *net_qdisc_name(enum net_qdisc_is is)
+{
+	return qdisc_names[is];
+}
+
+int net_qdisc_of(const char *name)
+{
+	for (int i = QDISC_MADE; i <= QDISC_FOUND; i++)
+		if (strcmp(qdisc_names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+bool net_is_tap_name(const char *name)
+{
+	int end = 0;
+
+	(void)sscanf(name, "tap%*1[0-9]%*[0-9]%n", &end);
+	if (end == 0)
+		(void)sscanf(name, "tap%*1[0-9]%n", &end);
+	return end > 0 && strcmp(name + end, "_urunc") == 0;
+}
+
+bool net_is_ours(const struct net_filter *f)
+{
+	return f->has_cookie && memcmp(f->cookie, COOKIE_MAGIC, strlen(COOKIE_MAGIC)) == 0;
+}
+
+const struct net_link *net_link_named(const struct net_picture *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_links; i++)
+		if (strcmp(p->links[i].name, name) == 0)
+			return &p->links[i];
+	return NULL;
+}
+
+const struct net_link *net_link_at(const struct net_picture *p, int index)
+{
+	for (size_t i = 0; i < p->n_links; i++)
+		if (p->links[i].index == index)
+			return &p->links[i];
+	return NULL;
+}
+
+const struct net_qdisc *net_ingress(const struct net_picture *p, int index)
+{
+	for (size_t i = 0; i < p->n_qdiscs; i++)
+		if (p->qdiscs[i].index == index)
+			return &p->qdiscs[i];
+	return NULL;
+}
+
+/* ---- the pod's interface -------------------------------------------------------- */
+
+static const struct net_addr *addr_of(const struct net_picture *p, int index)
+{
+	for (size_t i = 0; i < p->n_addrs; i++)
+		if (p->addrs[i].index == index)
+			return &p->addrs[i];
+	return NULL;
+}
+
+/* Its default route, the one that the kernel prefers. */
+static const struct net_route *route_of(const struct net_picture *p, int index)
+{
+	const struct net_route *best = NULL;
+
+	for (size_t i = 0; i < p->n_routes; i++)
+		if (p->routes[i].index == index && (!best || p->routes[i].metric < best->metric))
+			best = &p->routes[i];
+	return best;
+}
+
+static bool usable(const struct net_picture *p, const struct net_link *l)
+{
+	return l->up && l->ethernet && !l->loopback && !net_is_tap_name(l->name) &&
+	       addr_of(p, l->index);
+}
+
+const struct net_link *net_uplink(const struct net_picture *p)
+{
+	const struct net_link *best = NULL;
+
+	for (size_t i = 0; i < p->n_links; i++) {
+		const struct net_link *l = &p->links[i];
+
+		if (!usable(p, l) || (p->n_routes && !route_of(p, l->index)))
+			continue;
+		if (!best || l->index < best->index)
+			best = l;
+	}
+	return best;
+}
+
+static void put_addresses(struct net_choice *c, const struct net_picture *p)
+{
+	const struct net_addr *a = addr_of(p, c->uplink->index);
+	const struct net_route *r = route_of(p, c->uplink->index);
+	char ip[INET_ADDRSTRLEN];
+
+	(void)inet_ntop(AF_INET, &a->ip, ip, sizeof(ip));
+	(void)snprintf(c->ip, sizeof(c->ip), "%s/%u", ip, a->prefix);
+	if (r && r->gateway)
+		(void)inet_ntop(AF_INET, &r->gateway, c->gateway, sizeof(c->gateway));
+}
+
+/* ---- its ingress ------------------------------------------------------------------ */
+
+static int foreign(const struct net_picture *p, const struct net_link *l,
+		   const struct net_qdisc *q, const struct net_filter *f, struct err *err)
+{
+	const struct net_link *to = f && f->to ? net_link_at(p, f->to) : NULL;
+	char what[96] = "an ingress qdisc that is not ours";
+
+	if (f)
+		(void)snprintf(what, sizeof(what), "a %s filter (pref %u%s%s) that is not ours",
+			       f->kind, f->pref, f->redirects ? ", redirects to " : "",
+			       !f->redirects ? "" : to ? to->name : "an interface that is gone");
+	return err_say(err, EBUSY, "%s has %s, a guest would take its frames away: if nobody "
+		       "needs it, remove it in the pod's network namespace (tc qdisc del dev %s "
+		       "%s)", l->name, what, l->name, q->kind);
+}
+
+static int look_at_ingress(struct net_choice *c, const struct net_picture *p, struct err *err)
+{
+	const struct net_qdisc *q = net_ingress(p, c->uplink->index);
+	size_t ours = 0;
+
+	c->qdisc = QDISC_MADE;
+	if (!q)
+		return 0;
+	for (size_t i = 0; i < p->n_filters; i++) {
+		if (p->filters[i].index != c->uplink->index)
+			continue;
+		if (!net_is_ours(&p->filters[i]))
+			return foreign(p, c->uplink, q, &p->filters[i], err);
+		ours++;
+	}
+	if (strcmp(q->kind, "clsact") != 0)
+		return foreign(p, c->uplink, q, NULL, err);
+	c->qdisc = ours ? QDISC_JOINED : QDISC_FOUND;
+	return 0;
+}
+
+/* The first free name, whoever has those before it. */
+static int name_tap(struct net_choice *c, const struct net_picture *p)
+{
+	char name[32];
+
+	for (int slot = 0; slot < SLOT_MAX; slot++) {
+		(void)snprintf(name, sizeof(name), "tap%d_urunc", slot);
+		if (net_link_named(p, name))
+			continue;
+		memcpy(c->tap, name, sizeof(c->tap));
+		c->slot = slot;
+		return 0;
+	}
+	return -EMFILE;
+}
+
+int net_choose(struct net_choice *ret, const struct net_picture *p, struct err *err)
+{
+	*ret = (struct net_choice){ .uplink = net_uplink(p) };
+	if (!ret->uplink) {
+		ret->why_none = "no interface that is up has an IPv4 address and the default route";
+		return 0;
+	}
+	put_addresses(ret, p);
+	if (name_tap(ret, p) < 0)
+		return err_say(err, EMFILE, "there are %d taps in the pod's network namespace "
+			       "already", SLOT_MAX);
+	return look_at_ingress(ret, p, err);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_NET_CHOOSE_H
+#define URUNC_NET_CHOOSE_H
+
+/*
+ * choose.h - what would be made in a namespace that looks like this. Pure.
+ */
+
+#include "journal/base/err.h"
+#include "supervisor/net/wire.h"
+
+#define COOKIE_MAGIC "urnc" /* the first bytes of every cookie of ours */
+
+/* Preferences of filters, below by slot; a lower one is asked first. */
+#define PREF_COPY  10000u /* a further guest's copy, and its guard at the egress */
+#define PREF_TAKE  20000u /* the first guest takes every frame                  */
+#define PREF_SEAL  30000u /* a further guest's: nobody else gets it             */
+#define SLOT_MAX   1000   /* taps of ours in one namespace                      */
+
+/* The ingress of the pod's interface: what we find, and so what is to be done. */
+enum net_qdisc_is {
+	QDISC_MADE,   /* none is there: we make it, and remove it        */
+	QDISC_JOINED, /* of ours, with filters: removed by who is last   */
+	QDISC_FOUND,  /* empty, of nobody: used, and never removed       */
+};
+const char *net_qdisc_name(enum net_qdisc_is is);
+/* -1: no such name */
+int net_qdisc_of(const char *name);
+
+struct net_choice {
+	const struct net_link *uplink; /* NULL: none, and why_none says why; lent */
+	char ip[20], gateway[16];      /* "10.4.0.2/24"; gateway "": none         */
+	char tap[IFNAMSIZ];
+	int slot;
+	enum net_qdisc_is qdisc;
+	const char *why_none;
+};
+
+/* The pod's interface; NULL: there is none. Needs no filters. */
+const struct net_link *net_uplink(const struct net_picture *p);
+const struct net_link *net_link_named(const struct net_picture *p, const char *name);
+const struct net_link *net_link_at(const struct net_picture *p, int index);
+/* At its ingress; NULL: none. */
+const struct net_qdisc *net_ingress(const struct net_picture *p, int index);
+/* tap0_urunc, tap17_urunc: the names that we and others of this trade use. */
+bool net_is_tap_name(const char *name);
+/* It has a cookie that is ours, though perhaps another task's. */
+bool net_is_ours(const struct net_filter *f);
+
+/**
+ * net_choose() - all of it, from a picture with the filters of the uplink
+ *
+ * Return: 0; -EBUSY the uplink's ingress is somebody else's; -EMFILE too many taps.
+ */
+int net_choose(struct net_choice *ret, const struct net_picture *p, struct err *err);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * read.c - what the kernel answers.
+ */
+#include "supervisor/net/wire.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/filter.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ATTRS 64 /* of one level, that we look at */
+
+void picture_clear(struct net_picture *p)
+{
+	free(p->links);
+	free(p->addrs);
+	free(p->routes);
+	free(p->qdiscs);
+	free(p->filters);
+	*p = (struct net_picture){ 0 };
+}
+
+/* A new zeroed entry of one of the arrays; NULL with *rc. */
+static void *add(void *array, size_t *n, size_t size, int *rc)
+{
+	void **list = array;
+	void *grown = *list;
+
+	*rc = *n >= PICTURE_MAX ? -E2BIG : 0;
+	if (*rc == 0 && (*n & (*n - 1)) == 0) { /* 0, or a power of 2: full */
+		grown = reallocarray(*list, *n ? *n * 2 : 1, size);
+		*rc = grown ? 0 : -ENOMEM;
+	}
+	if (*rc < 0)
+		return NULL;
+	*list = grown;
+	return memset((char *)grown + (*n)++ * size, 0, size);
+}
+
+/* ---- attributes ---------------------------------------------------------------- */
+
+struct attrs {
+	const struct nlattr *at[ATTRS];
+};
+
+static void keep(struct attrs *a, const struct nlattr *attr)
+{
+	uint16_t type = mnl_attr_get_type(attr);
+
+	if (type < ATTRS)
+		a->at[type] = attr;
+}
+
+static struct attrs of_message(const struct nlmsghdr *m, size_t header)
+{
+	struct attrs a = { { 0 } };
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, m, (unsigned int)header)
+		keep(&a, attr);
+	return a;
+}
+
+static struct attrs of_nest(const struct nlattr *nest)
+{
+	struct attrs a = { { 0 } };
+	const struct nlattr *attr;
+
+	if (nest)
+		mnl_attr_for_each_nested(attr, nest)
+			keep(&a, attr);
+	return a;
+}
+
+static size_t size_of(const struct nlattr *attr)
+{
+	return attr ? mnl_attr_get_payload_len(attr) : 0;
+}
+
+static uint32_t number(const struct nlattr *attr)
+{
+	uint32_t n = 0;
+
+	if (size_of(attr) == sizeof(n))
+		memcpy(&n, mnl_attr_get_payload(attr), sizeof(n));
+	return n;
+}
+
+/* Cut if longer; always ended. */
+static void text(char *to, size_t size, const struct nlattr *attr)
+{
+	size_t len = size_of(attr);
+
+	if (len == 0)
+		return;
+	len = strnlen(mnl_attr_get_payload(attr), len);
+	if (len >= size)
+		len = size - 1;
+	memcpy(to, mnl_attr_get_payload(attr), len);
+	to[len] = '\0';
+}
+
+/* ---- messages ------------------------------------------------------------------- */
+
+static int read_link(struct net_picture *p, const struct nlmsghdr *m)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(m);
+	struct attrs a = of_message(m, sizeof(*ifi));
+	struct attrs info = of_nest(a.at[IFLA_LINKINFO]);
+	int rc;
+	struct net_link *l = add(&p->links, &p->n_links, sizeof(*l), &rc);
+
+	if (!l)
+		return rc;
+	l->index = ifi->ifi_index;
+	l->ethernet = ifi->ifi_type == ARPHRD_ETHER;
+	l->up = ifi->ifi_flags & IFF_UP;
+	l->loopback = ifi->ifi_flags & IFF_LOOPBACK;
+	l->running = ifi->ifi_flags & IFF_RUNNING;
+	l->mtu = number(a.at[IFLA_MTU]);
+	text(l->name, sizeof(l->name), a.at[IFLA_IFNAME]);
+	text(l->alias, sizeof(l->alias), a.at[IFLA_IFALIAS]);
+	text(l->kind, sizeof(l->kind), info.at[IFLA_INFO_KIND]);
+	if (size_of(a.at[IFLA_ADDRESS]) == sizeof(l->mac))
+		memcpy(l->mac, mnl_attr_get_payload(a.at[IFLA_ADDRESS]), sizeof(l->mac));
+	return 0;
+}
+
+static int read_addr(struct net_picture *p, const struct nlmsghdr *m)
+{
+	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(m);
+	struct attrs a = of_message(m, sizeof(*ifa));
+	const struct nlattr *ip = a.at[IFA_LOCAL] ? a.at[IFA_LOCAL] : a.at[IFA_ADDRESS];
+	struct net_addr *to;
+	int rc;
+
+	if (ifa->ifa_family != AF_INET || size_of(ip) != sizeof(to->ip) || ifa->ifa_prefixlen > 32)
+		return 0;
+	to = add(&p->addrs, &p->n_addrs, sizeof(*to), &rc);
+	if (!to)
+		return rc;
+	*to = (struct net_addr){ .index = (int)ifa->ifa_index, .prefix = ifa->ifa_prefixlen,
+				 .ip = number(ip) };
+	return 0;
+}
+
+static int read_route(struct net_picture *p, const struct nlmsghdr *m)
+{
+	const struct rtmsg *rt = mnl_nlmsg_get_payload(m);
+	struct attrs a = of_message(m, sizeof(*rt));
+	struct net_route *to;
+	int rc;
+
+	if (rt->rtm_family != AF_INET || rt->rtm_dst_len != 0 || rt->rtm_type != RTN_UNICAST ||
+	    rt->rtm_table != RT_TABLE_MAIN || !a.at[RTA_OIF])
+		return 0;
+	to = add(&p->routes, &p->n_routes, sizeof(*to), &rc);
+	if (!to)
+		return rc;
+	*to = (struct net_route){ .index = (int)number(a.at[RTA_OIF]),
+				  .gateway = number(a.at[RTA_GATEWAY]),
+				  .metric = number(a.at[RTA_PRIORITY]) };
+	return 0;
+}
+
+static int read_qdisc(struct net_picture *p, const struct nlmsghdr *m)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(m);
+	struct attrs a = of_message(m, sizeof(*tc));
+	struct net_qdisc *to;
+	int rc;
+
+	if (tc->tcm_parent != TC_H_INGRESS)
+		return 0;
+	to = add(&p->qdiscs, &p->n_qdiscs, sizeof(*to), &rc);
+	if (!to)
+		return rc;
+	to->index = tc->tcm_ifindex;
+	text(to->kind, sizeof(to->kind), a.at[TCA_KIND]);
+	return 0;
+}
+
+/* The first action of a u32 filter: of ours, the only one. */
+static void read_action(struct net_filter *f, const struct nlattr *options)
+{
+	struct attrs u32 = of_nest(options);
+	struct attrs list = of_nest(u32.at[TCA_U32_ACT]);
+	struct attrs act = of_nest(list.at[1]);
+	struct attrs mirred = of_nest(act.at[TCA_ACT_OPTIONS]);
+	char kind[16] = "";
+	struct tc_mirred parms;
+
+	text(kind, sizeof(kind), act.at[TCA_ACT_KIND]);
+	if (size_of(act.at[TCA_ACT_COOKIE]) == WIRE_COOKIE) {
+		f->has_cookie = true;
+		memcpy(f->cookie, mnl_attr_get_payload(act.at[TCA_ACT_COOKIE]), WIRE_COOKIE);
+	}
+	if (strcmp(kind, "mirred") != 0 || size_of(mirred.at[TCA_MIRRED_PARMS]) < sizeof(parms))
+		return;
+	memcpy(&parms, mnl_attr_get_payload(mirred.at[TCA_MIRRED_PARMS]), sizeof(parms));
+	f->redirects = true;
+	f->to = (int)parms.ifindex;
+}
+
+/* A cookie in the first instructions. */
+static void read_program(struct net_filter *f, const struct nlattr *options)
+{
+	struct attrs bpf = of_nest(options);
+	struct sock_filter ops[WIRE_WORDS];
+
+	if (size_of(bpf.at[TCA_BPF_OPS]) < sizeof(ops))
+		return;
+	memcpy(ops, mnl_attr_get_payload(bpf.at[TCA_BPF_OPS]), sizeof(ops));
+	f->has_cookie = true;
+	for (size_t i = 0; i < WIRE_WORDS; i++) {
+		f->has_cookie = f->has_cookie && ops[i].code == (BPF_LD | BPF_IMM);
+		memcpy(f->cookie + i * sizeof(ops[i].k), &ops[i].k, sizeof(ops[i].k));
+	}
+}
+
+/* A u32 filter shows its tables as well: those have no number in the low 12 bits. And
+ * every kind shows itself, without a number. */
+static int read_filter(struct net_picture *p, const struct nlmsghdr *m)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(m);
+	struct attrs a = of_message(m, sizeof(*tc));
+	struct net_filter *to;
+	char kind[16] = "";
+	int rc;
+
+	text(kind, sizeof(kind), a.at[TCA_KIND]);
+	if (tc->tcm_handle == 0 ||
+	    (strcmp(kind, "u32") == 0 && TC_U32_NODE(tc->tcm_handle) == 0))
+		return 0;
+	to = add(&p->filters, &p->n_filters, sizeof(*to), &rc);
+	if (!to)
+		return rc;
+	to->index = tc->tcm_ifindex;
+	to->parent = tc->tcm_parent;
+	to->handle = tc->tcm_handle;
+	to->pref = (uint16_t)(tc->tcm_info >> 16);
+	to->protocol = (uint16_t)tc->tcm_info;
+	memcpy(to->kind, kind, sizeof(to->kind));
+	if (strcmp(kind, "u32") == 0)
+		read_action(to, a.at[TCA_OPTIONS]);
+	if (strcmp(kind, "bpf") == 0)
+		read_program(to, a.at[TCA_OPTIONS]);
+	return 0;
+}
+
+/* 1: the question is answered. */
+static int read_error(const struct nlmsghdr *m)
+{
+	struct nlmsgerr e;
+
+	if (mnl_nlmsg_get_payload_len(m) < sizeof(e.error))
+		return -EBADMSG;
+	memcpy(&e.error, mnl_nlmsg_get_payload(m), sizeof(e.error));
+	if (e.error == 0)
+		return 1;
+	return e.error < 0 && e.error > -4096 ? e.error : -EBADMSG;
+}
+
+static const struct {
+	uint16_t type;
+	size_t size;
+	int (*read)(struct net_picture *p, const struct nlmsghdr *m);
+} readers[] = {
+	{ RTM_NEWLINK, sizeof(struct ifinfomsg), read_link },
+	{ RTM_NEWADDR, sizeof(struct ifaddrmsg), read_addr },
+	{ RTM_NEWROUTE, sizeof(struct rtmsg), read_route },
+	{ RTM_NEWQDISC, sizeof(struct tcmsg), read_qdisc },
+	{ RTM_NEWTFILTER, sizeof(struct tcmsg), read_filter },
+};
+
+/* 1: that was the last one. */
+static int read_one(struct net_picture *p, const struct nlmsghdr *m)
+{
+	if (m->nlmsg_flags & NLM_F_DUMP_INTR)
+		return -EINTR;
+	if (m->nlmsg_type == NLMSG_ERROR)
+		return read_error(m);
+	if (m->nlmsg_type == NLMSG_DONE)
+		return 1;
+	for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
+		if (m->nlmsg_type == readers[i].type)
+			return mnl_nlmsg_get_payload_len(m) < readers[i].size
+				       ? -EBADMSG : readers[i].read(p, m);
+	return 0;
+}
+
+int wire_read(struct net_picture *p, const void *data, size_t len, uint32_t seq)
+{
+	const struct nlmsghdr *m = data;
+	int left = len > INT32_MAX ? INT32_MAX : (int)len;
+
+	for (; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+		int rc = m->nlmsg_seq == seq ? read_one(p, m) : 0;
+
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
+	return 1;
+}
