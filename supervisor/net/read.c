@@ -58,25 +58,27 @@ static void keep(struct attrs *a, const struct nlattr *attr)
 		a->at[type] = attr;
 }
 
-static struct attrs of_message(const struct nlmsghdr *m, size_t header)
+static struct attrs keep_all(const struct nlattr *attr, const void *end)
 {
 	struct attrs a = { { 0 } };
-	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, m, (unsigned int)header)
+	for (; mnl_attr_ok(attr, (int)((const char *)end - (const char *)attr));
+	     attr = mnl_attr_next(attr))
 		keep(&a, attr);
 	return a;
 }
 
+static struct attrs of_message(const struct nlmsghdr *m, size_t header)
+{
+	return keep_all(mnl_nlmsg_get_payload_offset(m, header), mnl_nlmsg_get_payload_tail(m));
+}
+
 static struct attrs of_nest(const struct nlattr *nest)
 {
-	struct attrs a = { { 0 } };
-	const struct nlattr *attr;
+	const char *payload = nest ? mnl_attr_get_payload(nest) : NULL;
 
-	if (nest)
-		mnl_attr_for_each_nested(attr, nest)
-			keep(&a, attr);
-	return a;
+	return nest ? keep_all((const void *)payload, payload + mnl_attr_get_payload_len(nest))
+		    : (struct attrs){ { 0 } };
 }
 
 static size_t size_of(const struct nlattr *attr)

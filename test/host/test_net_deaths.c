@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whoever makes a guest's network dies half way, everywhere: it is taken back. Root.
+ */
+#include "journal/base/cleanup.h"
+#include "supervisor/net/net.h"
+#include "test/lib/net_rig.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+/* The calls that change anything, or end it; between two of them a death is as one at the
+ * next. NET_ALL=1 counts every call. */
+static bool counts(pid_t pid)
+{
+	struct __ptrace_syscall_info info;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) <= 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
+		return false;
+	return getenv("NET_ALL") || info.entry.nr == SYS_ioctl || info.entry.nr == SYS_sendto ||
+	       info.entry.nr == SYS_exit_group;
+}
+
+static pid_t start_traced(const struct pod *p, const struct guest *g)
+{
+	auto_free char *args = NULL;
+	int status;
+	pid_t pid;
+
+	assert_true(asprintf(&args, SHAPE, p->path, g->have) > 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct err err = ERR_INIT;
+		json_object *o = json_tokener_parse(args);
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		(void)dup2(null, 1);
+		(void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		(void)raise(SIGSTOP);
+		_exit(net_attach(o, &err) < 0 ? 1 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, NULL,
+				PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD), 0);
+	return pid;
+}
+
+/* Run net_attach() in a child that dies as it enters its Nth call that counts; false: it
+ * makes no more than that. */
+static bool dies_at(const struct pod *p, const struct guest *g, int n)
+{
+	pid_t pid = start_traced(p, g);
+	int status;
+
+	for (;;) {
+		(void)ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (WIFEXITED(status)) {
+			assert_int_equal(WEXITSTATUS(status), 0);
+			return false;
+		}
+		if (counts(pid) && n-- == 0)
+			break;
+	}
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return true;
+}
+
+static void kill_everywhere(struct pod *p, int digit)
+{
+	char had[4096];
+	char now[4096];
+	struct guest g;
+	int n = 0;
+
+	net_rig_snapshot(p, had, sizeof(had));
+	for (;; n++) {
+		bool died;
+
+		net_rig_look(p, &g, digit);
+		died = dies_at(p, &g, n);
+		net_rig_unmake(p, &g);
+		net_rig_snapshot(p, now, sizeof(now));
+		if (strcmp(now, had) != 0)
+			fail_msg("killed at call %d, and this is left:\n%s", n, now);
+		if (!died)
+			break;
+	}
+	print_message("# %d deaths\n", n);
+	assert_true(n > 15);
+}
+
+static void test_killed_at_every_effect_it_is_taken_back(void **state)
+{
+	kill_everywhere(*state, 1);
+}
+
+static void test_killed_at_every_effect_beside_another_guest_too(void **state)
+{
+	struct pod *p = *state;
+	struct guest a;
+
+	net_rig_make(p, &a, 1);
+	kill_everywhere(p, 2);
+	net_rig_unmake(p, &a);
+	net_rig_as_before(p);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, net_rig_up, net_rig_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_killed_at_every_effect_it_is_taken_back),
+		TEST(test_killed_at_every_effect_beside_another_guest_too),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
