@@ -119,15 +119,15 @@ static void put_u32(struct nlmsghdr *m, const struct wire_filter *f)
 		.eaction = all ? TCA_EGRESS_REDIR : TCA_EGRESS_MIRROR,
 		.ifindex = (uint32_t)f->to,
 	};
-	struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key any; /* no bit of it is looked at */
-	} s = { .sel = { .flags = TC_U32_TERMINAL, .nkeys = 1 } };
+	/* One key, of which no bit is looked at. */
+	const struct tc_u32_sel sel = { .flags = TC_U32_TERMINAL, .nkeys = 1 };
+	uint8_t selector[sizeof(sel) + sizeof(struct tc_u32_key)] = { 0 };
 	struct nlattr *list;
 	struct nlattr *first;
 	struct nlattr *options;
 
-	mnl_attr_put(m, TCA_U32_SEL, sizeof(s), &s);
+	memcpy(selector, &sel, sizeof(sel));
+	mnl_attr_put(m, TCA_U32_SEL, sizeof(selector), selector);
 	list = mnl_attr_nest_start(m, TCA_U32_ACT);
 	first = mnl_attr_nest_start(m, 1);
 	mnl_attr_put_strz(m, TCA_ACT_KIND, "mirred");
