@@ -163,8 +163,10 @@ static int make_way(struct start *st, struct err *err)
 	unsigned flags = 0;
 	int rc = look_at_old(st, &flags, err);
 
-	if (rc == -ENOENT)
+	if (rc == -ENOENT) { /* it is in the history, and its shim on its last way */
+		let_go(st);
 		return 0;
+	}
 	if (rc == -EUCLEAN) { /* containerd begins anew, whatever it held */
 		flags = RECOVER_DELETE;
 		rc = 0;

@@ -460,9 +460,14 @@ static void on_shutdown(struct call *call, const void *in)
 	struct service *s = call_user(call);
 
 	(void)in;
-	answer_empty(call);
-	if (!task_is_busy(s->task))
-		service_end(s);
+	/* The answer follows once the socket is gone: who starts the next shim of this id
+	 * then must not be given the address of one that ends. */
+	if (task_is_busy(s->task) || s->shutdown) {
+		answer_empty(call);
+		return;
+	}
+	s->shutdown = call;
+	service_end(s);
 }
 
 #define ROW(name, in, out, fn)                               \

@@ -14,8 +14,16 @@
 
 /* ---- the end ----------------------------------------------------------------------- */
 
+static void answer_shutdown(struct service *s)
+{
+	if (s->shutdown)
+		answer_empty(s->shutdown);
+	s->shutdown = NULL;
+}
+
 static void stop(struct service *s)
 {
+	answer_shutdown(s);
 	server_stop(s->server, STOP_MS);
 }
 
@@ -40,6 +48,7 @@ static void on_finished(struct op *op, const struct run_end *end)
 	struct timeval tv = { .tv_sec = DRAIN_MS / 1000 };
 
 	s->finished = end->state == RUN_DONE;
+	answer_shutdown(s);
 	if (outbox_is_empty(op->task->outbox))
 		stop(s);
 	else

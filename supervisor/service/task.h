@@ -40,6 +40,7 @@ struct service {
 	struct ident sync;        /* flushes the WAL, so that a fold is short */
 	int64_t sync_seq;         /* its row */
 	struct ident asking; /* who asks whether it is forgotten; pid 0: nobody did yet */
+	struct call *shutdown; /* who asked for the end; NULL: nobody, or answered */
 	bool ending;   /* nothing new is begun              */
 	bool finished; /* what `start` made was taken back  */
 };

@@ -370,6 +370,12 @@ static int init_undo(struct step *step, struct step_env *env, const struct wake 
 	/* The only child of this undo is the runtime's delete. */
 	if (wake->why == WAKE_CHILD)
 		return deleted(step, env, wake);
+	if (wake->why == WAKE_DEADLINE && wake->child) {
+		/* No failure of ours either: init is gone, and it can't act any more. */
+		step_note(step, env, "runtime delete of %s took too long and was killed",
+			  json_text(step->want, "id", ""));
+		return STEP_DONE;
+	}
 	if (wake->why == WAKE_DEADLINE)
 		return step_late(step, "the end of init, or the runtime's delete,", err);
 	rc = step_console_remove(step, env, err);

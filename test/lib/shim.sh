@@ -8,6 +8,8 @@
 #	shim_call ID METHOD [field=value ...]
 #	shim_create ID [field=value ...]	Create, with the rootfs of the bundle
 #	shim_delete ID			the `delete` verb, as containerd calls it
+#	shim_of ID			its pid, as it says itself
+#	shim_quick ID METHOD [field=value ...]	it answers in 100 ms
 #
 # A shim's address is kept in $T/b/ID.addr.
 
@@ -107,6 +109,27 @@ shim_create()
 	made=$1
 	shift
 	shim_call "$made" Create "bundle=$T/b/$made" "rootfs=bind,$PEERS/rootfs,,rbind:ro" "$@"
+}
+
+shim_of()
+{
+	shim_call "$1" Connect | sed -n 's/^shim_pid=//p'
+}
+
+# One of five times, for the machine may be busy. A loop that is blocked never does. That
+# there is no such task is an answer.
+shim_quick()
+{
+	local i out
+
+	i=0
+	while [ $i -lt 5 ]; do
+		out=$(CALL_MS=100 shim_call "$@" 2>&1) && return 0
+		case $out in "error 5 "*) return 0 ;; esac
+		i=$((i + 1))
+	done
+	echo "$out"
+	return 1
 }
 
 shim_delete()

@@ -158,10 +158,11 @@ int rig_undo(struct rig *rig, enum wake_why why)
 	return call(rig, rig->ops->undo, &(struct wake){ .why = why });
 }
 
-static int child_ends(struct rig *rig, step_fn *fn, int status, const char *output)
+static int child_ends(struct rig *rig, step_fn *fn, enum wake_why why, int status,
+		      const char *output)
 {
 	struct child_row child = { .ident = rig->f.child };
-	struct wake wake = { .why = WAKE_CHILD, .status = status, .child = &child };
+	struct wake wake = { .why = why, .status = status, .child = &child };
 
 	rig->f.output = output;
 	for (size_t i = 0; i < rig->f.n_procs; i++)
@@ -172,12 +173,17 @@ static int child_ends(struct rig *rig, step_fn *fn, int status, const char *outp
 
 int rig_apply_child(struct rig *rig, int status, const char *output)
 {
-	return child_ends(rig, rig->ops->apply, status, output);
+	return child_ends(rig, rig->ops->apply, WAKE_CHILD, status, output);
 }
 
 int rig_undo_child(struct rig *rig, int status, const char *output)
 {
-	return child_ends(rig, rig->ops->undo, status, output);
+	return child_ends(rig, rig->ops->undo, WAKE_CHILD, status, output);
+}
+
+int rig_undo_late(struct rig *rig)
+{
+	return child_ends(rig, rig->ops->undo, WAKE_DEADLINE, KILLED_BY(9), "");
 }
 
 int rig_verify(struct rig *rig)

@@ -40,6 +40,8 @@ int rig_verify(struct rig *rig);
 /* The child that was spawned last has ended; @status as of wait(2). */
 int rig_apply_child(struct rig *rig, int status, const char *output);
 int rig_undo_child(struct rig *rig, int status, const char *output);
+/* It was killed, for its time was over. */
+int rig_undo_late(struct rig *rig);
 
 /* have as text, with ' for "; lent until the next call. */
 const char *rig_have(struct rig *rig);

@@ -4,11 +4,12 @@
  *
  *	null_runtime [global flags] create --bundle DIR --pid-file FILE ID
  *	null_runtime [global flags] start|state ID
+ *	null_runtime [global flags] exec --detach --pid-file FILE ID
  *	null_runtime [global flags] kill ID [SIGNAL]
  *	null_runtime [global flags] delete [--force] ID
  *
- * The container is one process that sleeps until a signal ends it; the state is a
- * folder <root>/<id> with its pid. What a life takes with this runtime is the shim's
+ * The container is one process that sleeps until a signal ends it, and an exec is one
+ * that ends at once; the state is a folder <root>/<id> with the pid. What a life takes with this runtime is the shim's
  * own share, and a shim that is killed leaves as much to clean up as with a real one.
  */
 #include "journal/base/cleanup.h"
@@ -78,15 +79,8 @@ static int write_pid(const char *path, pid_t pid)
 	return fclose(f) == 0 ? rename(part, path) : -1;
 }
 
-/* It lives on only once its pid is written: a runtime that is killed before leaves none
- * that nobody knows, as cgroups see to it with a real one. */
-static void init_main(int gate)
+static void init_main(void)
 {
-	char go;
-
-	if (read(gate, &go, 1) != 1)
-		_exit(1);
-	(void)close(gate);
 	(void)setsid();
 	(void)prctl(PR_SET_NAME, "null-init");
 	for (;;)
@@ -103,30 +97,48 @@ static void make_parents(char *path)
 	}
 }
 
+/* A process that lives on only once its pid is written: a runtime that is killed before
+ * leaves none that nobody knows, as cgroups see to it with a real one. */
+static int make_process(const struct call *c, void (*main)(void), const char *also)
+{
+	int gate[2];
+	char go;
+	pid_t pid = pipe2(gate, O_CLOEXEC) < 0 ? -1 : fork();
+
+	if (pid < 0)
+		return fail(c, "fork: %s", strerror(errno));
+	if (pid == 0) {
+		(void)close(gate[1]);
+		if (read(gate[0], &go, 1) != 1)
+			_exit(1);
+		(void)close(gate[0]);
+		if (main)
+			main();
+		_exit(0);
+	}
+	if ((also && write_pid(also, pid) < 0) || (c->pid_file && write_pid(c->pid_file, pid) < 0) ||
+	    write(gate[1], "", 1) != 1) {
+		(void)kill(pid, SIGKILL);
+		return fail(c, "write the pid: %s", strerror(errno));
+	}
+	return 0;
+}
+
 static int do_create(const struct call *c)
 {
 	char path[PATH_MAX];
-	int gate[2];
-	pid_t pid;
 
 	(void)state_path(path, c, "");
 	make_parents(path);
 	if (mkdir(path, 0700) < 0)
 		return fail(c, "container with id %s: %s", c->id,
 			    errno == EEXIST ? "exists" : strerror(errno));
-	pid = pipe2(gate, O_CLOEXEC) < 0 ? -1 : fork();
-	if (pid < 0)
-		return fail(c, "fork: %s", strerror(errno));
-	if (pid == 0) {
-		(void)close(gate[1]);
-		init_main(gate[0]);
-	}
-	if (write_pid(state_path(path, c, "/pid"), pid) < 0 || write(gate[1], "", 1) != 1 ||
-	    (c->pid_file && write_pid(c->pid_file, pid) < 0)) {
-		(void)kill(pid, SIGKILL);
-		return fail(c, "write the pid: %s", strerror(errno));
-	}
-	return 0;
+	return make_process(c, init_main, state_path(path, c, "/pid"));
+}
+
+static int do_exec(const struct call *c)
+{
+	return read_pid(c) ? make_process(c, NULL, NULL) : fail(c, "container does not exist");
 }
 
 static int do_start(const struct call *c)
@@ -181,6 +193,7 @@ static void parse(struct call *c, int argc, char **argv)
 		{ "log", required_argument, NULL, LOG },
 		{ "log-format", required_argument, NULL, VALUE },
 		{ "console-socket", required_argument, NULL, VALUE },
+		{ "process", required_argument, NULL, VALUE },
 		{ "force", no_argument, NULL, FORCE },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -208,7 +221,7 @@ int main(int argc, char **argv)
 		int (*run)(const struct call *c);
 	} commands[] = {
 		{ "create", do_create }, { "start", do_start }, { "state", do_state },
-		{ "kill", do_kill }, { "delete", do_delete },
+		{ "kill", do_kill }, { "delete", do_delete }, { "exec", do_exec },
 	};
 	struct call c = { .root = "/run/null" };
 

@@ -157,7 +157,7 @@ static void a_runtime_call_may_take_what_the_config_gives(void **state)
 	assert_int_equal(step_limit_ms(step_kind("init"), &config, false), 30000);
 	config.runtime_timeout_s = 1;
 	assert_int_equal(step_limit_ms(step_kind("init"), &config, false), 10000);
-	assert_int_equal(step_limit_ms(step_kind("mount"), &config, true), 30000);
+	assert_int_equal(step_limit_ms(step_kind("mount"), &config, true), 180000);
 }
 
 static void a_child_is_in_the_journal_before_its_gate_opens(void **state)

@@ -266,6 +266,21 @@ static void a_runtime_that_refuses_to_delete_is_noted(void **state)
 	rig_close(&r);
 }
 
+static void a_runtime_that_hangs_in_delete_is_done_without(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_created(&r);
+	r.f.procs[1].gone = true;
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(rig_undo_late(&r), STEP_DONE);
+	assert_true(rig_noted(&r, "runtime delete of c1 took too long and was killed"));
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(rig_undo(&r, WAKE_DEADLINE), -ETIMEDOUT); /* nobody could kill it */
+	rig_close(&r);
+}
+
 static void an_init_that_nobody_noted_is_found_in_the_runtimes_state(void **state)
 {
 	struct rig r;
@@ -452,6 +467,7 @@ int main(void)
 		cmocka_unit_test(without_a_state_folder_the_runtime_is_not_asked),
 		cmocka_unit_test(a_missing_runtime_does_not_stop_the_undo),
 		cmocka_unit_test(a_runtime_that_refuses_to_delete_is_noted),
+		cmocka_unit_test(a_runtime_that_hangs_in_delete_is_done_without),
 		cmocka_unit_test(an_init_that_nobody_noted_is_found_in_the_runtimes_state),
 		cmocka_unit_test(crun_writes_it_into_status),
 		cmocka_unit_test(a_stale_pid_file_kills_nobody),
