@@ -5,6 +5,7 @@
 # make unit           the unit tests alone (no root needed)
 # make host           the tests on this machine's kernel (root)
 # make containerd     the tests through a private containerd (root)
+# make check-guest    unikernels through a private containerd and QEMU (root)
 # make sweep          kill at crash points and at system calls, recover, look (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
@@ -67,8 +68,8 @@ SHIM  := $(B)/containerd-shim-urunc-v2
 CTL   := $(B)/uruncctl
 BINS  := $(SHIM) $(CTL)
 
-.PHONY: all deps check demo unit sim host containerd sweep power fuzz bench lint install uninstall \
-	clean help tests tools torture
+.PHONY: all deps check demo unit sim host containerd check-guest sweep power fuzz bench lint \
+	install uninstall clean help tests tools torture
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -129,6 +130,8 @@ host: all $(HOST) tools
 	PATH="$(CURDIR)/build/peers/bin:$$PATH" test/run $(HOST) test/host/test_*.sh
 containerd: all tools
 	TEST_JOBS=$${TEST_JOBS:-2} test/run test/containerd/test_*
+check-guest: all tools
+	TEST_JOBS=$${TEST_JOBS:-2} test/run test/unikernel/test_*
 sweep: all tools
 	$(MAKE) MODE=crash all tools build/crash/test/unit/journal/test_crash
 	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \

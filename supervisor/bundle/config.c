@@ -53,19 +53,73 @@ static int set_int(int *field, const struct toml_value *value, int max, struct e
 	return 0;
 }
 
-static int set_policy(enum choice_policy *field, const struct toml_value *value, struct err *err)
+/* One of a few words: its place among them. @words: for people. */
+static int set_word(int *field, const struct toml_value *value, const char *const *list,
+		    const char *words, struct err *err)
 {
 	int rc = toml_want(value, TOML_TEXT, err);
 
+	for (int i = 0; rc == 0 && list[i]; i++) {
+		if (strcmp(value->text, list[i]) != 0)
+			continue;
+		*field = i;
+		return 0;
+	}
+	return rc < 0 ? rc : err_say(err, EINVAL, "%s must be %s", value->key, words);
+}
+
+static int set_policy(struct config *c, const struct toml_value *value, struct err *err)
+{
+	static const char *const choice[] = { "best-effort", "required", NULL };
+	static const char *const launch[] = { "auto", "native", "runtime", NULL };
+	static const char *const accel[] = { "auto", "kvm", "tcg", NULL };
+	int at = 0;
+	int rc;
+
+	if (strcmp(value->key, "rootfs_choice") == 0) {
+		rc = set_word(&at, value, choice, "\"best-effort\" or \"required\"", err);
+		c->rootfs_choice = rc < 0 ? c->rootfs_choice : (enum choice_policy)at;
+	} else if (strcmp(value->key, "unikernel") == 0) {
+		rc = set_word(&at, value, launch, "\"auto\", \"native\" or \"runtime\"", err);
+		c->unikernel = rc < 0 ? c->unikernel : (enum launch_policy)at;
+	} else {
+		rc = set_word(&at, value, accel, "\"auto\", \"kvm\" or \"tcg\"", err);
+		c->accel = rc < 0 ? c->accel : (enum accel_policy)at;
+	}
+	return rc;
+}
+
+static void free_list(char **list)
+{
+	for (size_t i = 0; list && list[i]; i++)
+		free(list[i]);
+	free(list);
+}
+
+static int set_folders(char ***field, const struct toml_value *value, struct err *err)
+{
+	size_t n = 0;
+	char **copy;
+	int rc = toml_want(value, TOML_LIST, err);
+
 	if (rc < 0)
 		return rc;
-	if (strcmp(value->text, "best-effort") == 0)
-		*field = CHOICE_BEST_EFFORT;
-	else if (strcmp(value->text, "required") == 0)
-		*field = CHOICE_REQUIRED;
-	else
-		return err_say(err, EINVAL, "%s must be \"best-effort\" or \"required\"",
-			       value->key);
+	while (value->list[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < n && rc == 0; i++) {
+		copy[i] = strdup(value->list[i]);
+		if (!copy[i])
+			rc = err_set(err, ENOMEM, "%s", value->key);
+		else if (copy[i][0] != '/' || copy[i][1] == '\0' || strstr(copy[i], ".."))
+			rc = err_say(err, EINVAL, "%s must be absolute paths of folders", value->key);
+	}
+	if (!copy || rc < 0) {
+		free_list(copy);
+		return rc < 0 ? rc : err_set(err, ENOMEM, "%s", value->key);
+	}
+	free_list(*field);
+	*field = copy;
 	return 0;
 }
 
@@ -98,8 +152,11 @@ static int set_one(void *arg, const struct toml_value *value, struct err *err)
 		return set_folder(&c->run, value, err);
 	if (strcmp(value->key, "runtime") == 0)
 		return set_text(&c->runtime, value, err);
-	if (strcmp(value->key, "rootfs_choice") == 0)
-		return set_policy(&c->rootfs_choice, value, err);
+	if (strcmp(value->key, "rootfs_choice") == 0 || strcmp(value->key, "unikernel") == 0 ||
+	    strcmp(value->key, "accel") == 0)
+		return set_policy(c, value, err);
+	if (strcmp(value->key, "monitor_paths") == 0)
+		return set_folders(&c->monitor_paths, value, err);
 	if (strcmp(value->key, "history_days") == 0)
 		return set_int(&c->history_days, value, DAYS_MAX, err);
 	if (strcmp(value->key, "history_count") == 0)
@@ -212,6 +269,7 @@ void config_clear(struct config *config)
 	free(config->file);
 	free(config->journal);
 	free(config->run);
+	free_list(config->monitor_paths);
 	free(config->runtime);
 	*config = (struct config){ .file = NULL };
 }

@@ -18,6 +18,14 @@
 
 enum choice_policy { CHOICE_BEST_EFFORT, CHOICE_REQUIRED };
 
+/* Who launches a unikernel: we, unless the OCI runtime is one that does; always we;
+ * always the OCI runtime. */
+enum launch_policy { LAUNCH_AUTO, LAUNCH_NATIVE, LAUNCH_RUNTIME };
+
+/* What a monitor that can emulate a processor runs its guests with. AUTO: KVM if it
+ * works. */
+enum accel_policy { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
+
 struct config {
 	char *file;    /* where it was read from; "" : defaults, no file           */
 	bool by_env;   /* the file was named by URUNC_CONFIG                        */
@@ -25,6 +33,10 @@ struct config {
 	char *run;     /* run = "/run/urunc"                                        */
 	char *runtime; /* runtime = "": the first found of urunc, runc, crun in PATH */
 	enum choice_policy rootfs_choice; /* rootfs_choice = "best-effort"          */
+	enum launch_policy unikernel;     /* unikernel = "auto"                     */
+	enum accel_policy accel;          /* accel = "auto"                         */
+	char **monitor_paths;             /* monitor_paths = []: NULL-terminated; more
+	                                     folders of the host that monitors see   */
 	int history_days;                 /* history_days = 14                      */
 	int history_count;                /* history_count = 1000                   */
 	int runtime_timeout_s;            /* runtime_timeout_s = 120: one CLI call   */

@@ -75,6 +75,7 @@ static int put_unikernel(json_object *o, const struct spec *spec, struct err *er
 static void put_spec(json_object *o, const struct spec *spec)
 {
 	put_text(o, "cgroups_path", spec->cgroups_path);
+	put_text(o, "netns", spec->netns);
 	json_put_text(o, "pid_namespace", spec->own_pidns ? "private" : "shared");
 }
 

@@ -76,8 +76,10 @@ static int read_namespace(struct spec *spec, json_object *one, struct err *err)
 		rc = get_text(one, "path", &path, err);
 	if (rc < 0)
 		return rc;
-	if (strcmp(type, "pid") == 0 && path[0] == '\0')
-		spec->own_pidns = true;
+	if (strcmp(type, "pid") == 0) {
+		spec->pidns = path;
+		spec->own_pidns = path[0] == '\0';
+	}
 	if (strcmp(type, "network") == 0) {
 		spec->own_netns = path[0] == '\0';
 		spec->netns = path;

@@ -27,6 +27,8 @@ struct spec {
 	const char *root_path;    /* root.path, or ""                              */
 	const char *netns;        /* path of the network namespace joined, or ""   */
 	bool own_netns;           /* it gets a new one                             */
+	const char *pidns;        /* "" a new pid namespace, or the path of the one
+	                             joined; NULL: the node's                      */
 	bool own_pidns;           /* it gets a new one: when init dies, all die    */
 	bool terminal;            /* process.terminal                              */
 };

@@ -72,6 +72,8 @@ static int check_task(const struct task_row *task, struct err *err)
 {
 	if (task->bundle[0] != '/')
 		return err_say(err, EINVAL, "bundle \"%s\" is no absolute path", task->bundle);
+	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
+		return 0;
 	if (task->runtime[0] != '/')
 		return err_say(err, EINVAL, "runtime \"%s\" is no absolute path", task->runtime);
 	if (task->runtime_root[0] != '/')
@@ -222,9 +224,24 @@ static json_object *choice_want(json_object *request)
 	return want;
 }
 
+static json_object *launch_want(const struct task_row *task, json_object *request)
+{
+	json_object *want = json_object_new_object();
+
+	if (want) {
+		json_put_text(want, "id", task->key.id);
+		json_put_text(want, "bundle", task->bundle);
+		copy(want, request, "unikernel", "unikernel");
+	}
+	return want;
+}
+
 /* What the runtime can't do, and would say less well. */
 static int lacks(const struct task_row *task, const char *command, struct err *err)
 {
+	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
+		return err_say(err, ENOTSUP, "a unikernel has no %s: it is one program, without "
+			       "processes that could be reached from outside", command);
 	if (runtime_kind_of(task->runtime) != RUNTIME_URUNC)
 		return 0;
 	return err_say(err, ENOTSUP, "runtime %s has no command %s", task->runtime, command);
@@ -233,6 +250,38 @@ static int lacks(const struct task_row *task, const char *command, struct err *e
 static bool restored(json_object *request)
 {
 	return json_text(request, "checkpoint", "")[0];
+}
+
+/* A namespace that has a name outlives init, and is found by that. */
+static json_object *network_want(json_object *request)
+{
+	json_object *want = json_object_new_object();
+
+	if (!want)
+		return NULL;
+	if (json_text(request, "netns", "")[0])
+		copy(want, request, "netns", "netns");
+	else
+		json_put(want, "init", json_object_new_boolean(true));
+	return want;
+}
+
+/* A unikernel without an OCI runtime: its rootfs is chosen before anything runs, for the
+ * choice is part of what is launched. */
+static int plan_launch(struct plan_list *list, const struct task_row *task,
+		       json_object *request, struct err *err)
+{
+	json_object *limits = json_object_new_object();
+	int rc;
+
+	if (limits)
+		json_put_text(limits, "bundle", task->bundle);
+	rc = add(list, "limits", limits, err);
+	if (rc == 0)
+		rc = add(list, "rootfs-choice", choice_want(request), err);
+	if (rc == 0)
+		rc = add(list, "launch", launch_want(task, request), err);
+	return rc < 0 ? rc : add(list, "network", network_want(request), err);
 }
 
 static int plan_create(struct plan_list *list, const struct task_row *task,
@@ -251,6 +300,8 @@ static int plan_create(struct plan_list *list, const struct task_row *task,
 		rc = plan_mounts(list, task, request, err);
 	if (rc == 0)
 		rc = add(list, "cgroup", cgroup_want(task, request), err);
+	if (rc == 0 && runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
+		return plan_launch(list, task, request, err);
 	if (rc == 0)
 		rc = add(list, "state", call(task, request), err);
 	if (rc < 0 || restored(request)) /* its init comes with the start */
@@ -279,6 +330,8 @@ static int plan_start(struct plan_list *list, const struct task_row *task,
 	json_object *want;
 	int rc = 0;
 
+	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
+		return add(list, "monitor", launch_want(task, request), err);
 	if (!restored(request))
 		return add(list, "start", call(task, request), err);
 	want = init_want(task, request);
@@ -359,8 +412,11 @@ static int plan_checkpoint(struct plan_list *list, const struct task_row *task,
 static int plan_more(struct plan_list *list, enum plan plan, const struct task_row *task,
 		     json_object *request, json_object *args, struct err *err)
 {
-	int rc = lacks(task, plan_name(plan), err);
+	bool freezes = plan == PLAN_PAUSE || plan == PLAN_RESUME;
+	int rc = 0;
 
+	if (!freezes || runtime_kind_of(task->runtime) != RUNTIME_NATIVE)
+		rc = lacks(task, plan_name(plan), err);
 	if (rc < 0)
 		return rc;
 	if (plan == PLAN_EXEC)

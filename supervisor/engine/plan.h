@@ -11,7 +11,9 @@
  *
  *   serve    socket, address, server
  *   create   bundle, mount (one for each rootfs mount), cgroup, state, init, rootfs-choice
- *   start    start; init, if a checkpoint is restored
+ *            bundle, mount, cgroup, limits, rootfs-choice, launch, network, for a unikernel
+ *            without an OCI runtime: task->runtime is RUNTIME_NATIVE_NAME
+ *   start    start; init, if a checkpoint is restored; monitor, for such a unikernel
  *   kill     signal
  *   pause, resume, update, checkpoint, exec	one step of that name
  *
@@ -26,6 +28,7 @@
  *     "options": { "binary_name","root": text, "no_pivot_root","no_new_keyring",
  *                  "systemd_cgroup": bool, "io_uid","io_gid": number, ... },
  *     "cgroups_path": text,            from the spec
+ *     "netns": path,                   of the network namespace joined, if it has one
  *     "pid_namespace": "private" | "shared",
  *     "rootfs_choice": "best-effort" | "required",
  *     "unikernel": { "type","monitor","monitor_path","binary", ... }  absent: none }

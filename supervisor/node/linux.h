@@ -15,7 +15,8 @@
 struct child {
 	struct ident who;
 	int pidfd;  /* -1 once it is reaped                        */
-	int gate;   /* -1 once it is open                          */
+	int gate;   /* -1 once it is open, or, if it talks, closed by it */
+	bool talks;
 	int output; /* memfd, -1: nothing is captured              */
 	bool ended;
 	int status; /* of wait(2), once ended                      */
@@ -67,6 +68,11 @@ struct birth {
 };
 _Noreturn void linux_child_main(struct birth *b);
 
+/* linux_talk.c: into the pid namespace of @path (NULL: ours, "": a new one) for the
+ * children that are forked next; @ret: the way back, -1 for ours. */
+int linux_pidns_enter(const char *path, int *ret, struct err *err);
+int linux_pidns_leave(int *back, struct err *err);
+
 /* linux_file.c: all of an open file, NUL-terminated; @name is for the error. */
 int linux_read(int fd, const char *name, size_t max, char **ret, size_t *len, struct err *err);
 /* Open @path without following a last symlink, read all of it. */
@@ -87,6 +93,7 @@ int linux_job_number(json_object *args, const char *name, uint64_t *ret, struct 
 /* The operations, by file. */
 void linux_proc_ops(struct node *n);
 void linux_spawn_ops(struct node *n);
+void linux_talk_ops(struct node *n);
 void linux_file_ops(struct node *n);
 void linux_cgroup_ops(struct node *n);
 void linux_socket_ops(struct node *n);

@@ -27,7 +27,7 @@ static _Noreturn void die(const struct birth *b, int code, const char *text)
 /* A descriptor above those that the later dup2()s hit. */
 static int lift(const struct birth *b, int fd)
 {
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3 + (int)b->what->npass);
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3 + (int)b->what->npass + b->what->talks);
 }
 
 static int lift_stdio(const struct birth *b, int fd)
@@ -116,17 +116,19 @@ static void reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void wait_at_gate(int gate)
+static void wait_at_gate(const struct birth *b)
 {
 	char byte;
 	ssize_t n;
 
 	do
-		n = read(gate, &byte, 1);
+		n = read(b->gate, &byte, 1);
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
 		_exit(EXIT_GATE);
-	(void)close(gate);
+	if (b->what->talks && dup3(b->gate, SPAWN_TALK_FD, O_CLOEXEC) < 0)
+		_exit(EXIT_GATE);
+	(void)close(b->gate);
 }
 
 static _Noreturn void exec_failed(const struct birth *b, int code)
@@ -191,7 +193,7 @@ void linux_child_main(struct birth *b)
 		if (getppid() != b->parent)
 			_exit(EXIT_GATE);
 	}
-	wait_at_gate(b->gate);
+	wait_at_gate(b);
 	if (chdir(cwd) < 0) {
 		snprintf(text, sizeof(text), "chdir to %s: %s", cwd, strerror(errno));
 		die(b, EXIT_CANNOT, text);

@@ -10,6 +10,7 @@
 #include "supervisor/node/node_linux.h"
 #include "supervisor/unikernel/facts.h"
 #include "supervisor/net/net.h"
+#include "supervisor/launch/launch.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -281,6 +282,7 @@ static const struct {
 	[JOB_UNMOUNT] = { "urunc-unmount", linux_job_unmount },
 	[JOB_REMOVE_TREE] = { "urunc-remove", remove_tree },
 	[JOB_SYNC] = { "urunc-sync", sync_file },
+	[JOB_LAUNCH] = { "urunc-launch", launch_init },
 	[JOB_ASK] = { "urunc-ask", ask },
 	[JOB_LOOK] = { "urunc-look", look },
 	[JOB_NET_LOOK] = { "urunc-net-look", net_look },

@@ -13,6 +13,8 @@
  * capture what a container inherits.
  *
  * The child leads its own session: who is found in it later came from it.
+ *
+ * A child that talks keeps the gate after it is open: see linux_talk.c.
  */
 #include "supervisor/node/linux.h"
 
@@ -103,6 +105,11 @@ static int check(const struct spawn *what, struct err *err)
 		return err_say(err, EINVAL, "spawn: job %d is not complete", (int)what->job);
 	if (what->in < SPAWN_NULL || what->out < SPAWN_CAPTURE || what->err < SPAWN_CAPTURE)
 		return err_say(err, EINVAL, "spawn: no such stdio");
+	if (what->talks && (what->npass > 0 || what->nkeep > 0))
+		return err_say(err, EINVAL, "spawn: who talks gets no other descriptors");
+	if (what->pidns && what->die_with_us)
+		return err_say(err, EINVAL, "spawn: its parent can't be seen from another pid "
+			       "namespace");
 	if (what->npass > SPAWN_PASS_MAX || (what->npass > 0 && what->nkeep > 0))
 		return err_say(err, EINVAL, "spawn: too many descriptors to pass, or to keep too");
 	for (size_t i = 0; i < what->nkeep; i++)
@@ -154,7 +161,7 @@ static int abandon(pid_t pid, int *gate, int code, struct err *err)
 	return err_set(err, code, "spawn: watch the child %d", (int)pid);
 }
 
-static int enter(struct linux_node *n, pid_t pid, int *gate, int *output, struct ident *ret,
+static int enter(struct linux_node *n, pid_t pid, int *gate, int *output, struct child **ret,
 		 struct err *err)
 {
 	auto_fd int pidfd = pidfd_open(pid, 0);
@@ -173,8 +180,28 @@ static int enter(struct linux_node *n, pid_t pid, int *gate, int *output, struct
 	c->pidfd = TAKE_FD(pidfd);
 	c->gate = TAKE_FD(*gate);
 	c->output = TAKE_FD(*output);
-	*ret = who;
+	*ret = c;
 	return 0;
+}
+
+static int born(struct birth *b, pid_t *ret, struct err *err)
+{
+	auto_fd int back = -1;
+	struct err lost = ERR_INIT;
+	int rc = linux_pidns_enter(b->what->pidns, &back, err);
+
+	if (rc < 0)
+		return rc;
+	*ret = fork_quiet(b);
+	rc = *ret < 0 ? err_set(err, errno, "fork") : 0;
+	if (linux_pidns_leave(&back, &lost) == 0)
+		return rc;
+	if (rc == 0) { /* it reads end of file */
+		(void)kill(*ret, SIGKILL);
+		(void)waitpid(*ret, NULL, 0);
+	}
+	*err = lost;
+	return -lost.code;
 }
 
 static int spawn(struct node *node, const struct spawn *what, struct ident *ret, struct err *err)
@@ -182,24 +209,28 @@ static int spawn(struct node *node, const struct spawn *what, struct ident *ret,
 	auto_fd int output = -1;
 	auto_fd int ours = -1;
 	auto_fd int theirs = -1;
+	struct child *c = NULL;
 	int pair[2];
-	pid_t pid;
+	pid_t pid = -1;
 	int rc = check(what, err);
 
 	if (rc == 0)
 		rc = make_output(what, &output, err);
 	if (rc < 0)
 		return rc;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(err, errno, "spawn: a gate");
 	ours = pair[0];
 	theirs = pair[1];
-	pid = fork_quiet(&(struct birth){ .what = what, .node = linux_of(node),
-					  .parent = getpid(), .gate = theirs,
-					  .output = output });
-	if (pid < 0)
-		return err_set(err, errno, "fork");
-	return enter(linux_of(node), pid, &ours, &output, ret, err);
+	rc = born(&(struct birth){ .what = what, .node = linux_of(node), .parent = getpid(),
+				   .gate = theirs, .output = output }, &pid, err);
+	if (rc == 0)
+		rc = enter(linux_of(node), pid, &ours, &output, &c, err);
+	if (rc < 0)
+		return rc;
+	c->talks = what->talks;
+	*ret = c->who;
+	return 0;
 }
 
 static int spawn_go(struct node *node, const struct ident *who, struct err *err)
@@ -216,7 +247,8 @@ static int spawn_go(struct node *node, const struct ident *who, struct err *err)
 		close_fd(&c->gate);
 		return rc;
 	}
-	close_fd(&c->gate);
+	if (!c->talks)
+		close_fd(&c->gate);
 	return 0;
 }
 
@@ -261,13 +293,14 @@ static int reap(struct node *node, const struct ident *who, int *status, struct 
 	if (rc <= 0)
 		return rc;
 	*status = got;
-	if (c && c->output < 0) {
+	if (c && c->output < 0 && !(c->talks && c->gate >= 0)) {
 		linux_child_drop(n, c);
 	} else if (c) {
 		c->ended = true;
 		c->status = got;
 		close_fd(&c->pidfd);
-		close_fd(&c->gate);
+		if (!c->talks) /* its last words may not have been heard */
+			close_fd(&c->gate);
 	}
 	return 1;
 }

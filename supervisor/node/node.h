@@ -83,6 +83,8 @@ enum job {
 	                    following a symlink; exit EXDEV: something is mounted;
 	                    ESTALE: another identity; nothing there: 0                */
 	JOB_SYNC,        /* args: {"path"}: fsync the file and its folder              */
+	JOB_LAUNCH,      /* args: see supervisor/launch/launch.h; needs .talks. It becomes a
+	                    monitor when it is told to                              */
 	JOB_ASK,         /* args: {"address","ns","id"}: does containerd know this task?
 	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
 	JOB_LOOK,        /* what a rootfs says of itself, see facts_look(), for its file
@@ -98,6 +100,7 @@ enum job {
 	                      children with a deadline; never for what a container
 	                      inherits: nothing stops it from writing on           */
 #define SPAWN_PASS_MAX 8
+#define SPAWN_TALK_FD  3 /* of a child that talks: its end */
 
 struct spawn {
 	enum job job;
@@ -115,6 +118,10 @@ struct spawn {
 	                            not together with keep                          */
 	size_t npass;            /* at most SPAWN_PASS_MAX                          */
 	bool die_with_us;        /* PR_SET_PDEATHSIG SIGKILL, parent checked      */
+	bool talks;              /* its gate stays open, for tell() and hear(); not together
+	                            with keep or pass                              */
+	const char *pidns;       /* the pid namespace it is born in: NULL ours, "" a new
+	                            one, or a path; not together with die_with_us   */
 };
 
 /*
@@ -164,6 +171,13 @@ struct node {
 	/* What an ended child wrote (NUL-terminated); "" if nothing or unknown. Also
 	 * drops it from the table. */
 	int (*spawn_output)(struct node *n, const struct ident *child, char **ret, struct err *err);
+	/* With a child that talks. A message is text of at most 64 KiB, and arrives whole.
+	 * tell(): -EPIPE it listens no more, -EMSGSIZE. hear(): 1 and *ret, the caller's to
+	 * free; 0 nothing was said yet; -EPIPE it has closed its end, or ended, and said no
+	 * more. talk_fd(): readable when hear() would not say 0; lent, until -EPIPE; -ESRCH. */
+	int (*tell)(struct node *n, const struct ident *child, const char *text, struct err *err);
+	int (*hear)(struct node *n, const struct ident *child, char **ret, struct err *err);
+	int (*talk_fd)(struct node *n, const struct ident *child, struct err *err);
 	/* Close the watch without reaping. */
 	void (*forget)(struct node *n, const struct ident *who);
 

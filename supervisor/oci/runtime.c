@@ -21,6 +21,8 @@ enum runtime_kind runtime_kind_of(const char *path)
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
 
+	if (strcmp(path, RUNTIME_NATIVE_NAME) == 0)
+		return RUNTIME_NATIVE;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcmp(name, known[i].name) == 0)
 			return known[i].kind;
@@ -29,7 +31,7 @@ enum runtime_kind runtime_kind_of(const char *path)
 
 bool runtime_takes_pidfd(enum runtime_kind kind)
 {
-	return kind == RUNTIME_RUNC || kind == RUNTIME_CRUN;
+	return kind == RUNTIME_RUNC || kind == RUNTIME_CRUN || kind == RUNTIME_NATIVE;
 }
 
 int runtime_executable(struct node *n, const char *path, struct err *err)

@@ -16,8 +16,11 @@ enum runtime_kind {
 	RUNTIME_OTHER, /* driven like runc, trusted with less                   */
 	RUNTIME_RUNC,
 	RUNTIME_CRUN,
+	RUNTIME_NATIVE, /* none: the monitor is launched by us                  */
 	RUNTIME_URUNC, /* no --no-pivot, no --no-new-keyring; delete trusts a pid */
 };
+#define RUNTIME_NATIVE_NAME "unikernel" /* where else the path of a binary stands */
+
 enum runtime_kind runtime_kind_of(const char *path);
 
 /* The runtime may be signalled past: its init takes signals like any process. */

@@ -133,25 +133,41 @@ static int make_request(struct create *c, const Containerd__Task__V2__CreateTask
 	return rc;
 }
 
+/* Who is going to run it. Without an OCI runtime on the node a unikernel still can be. */
+static int find_runtime(struct create *c, json_object *options, struct err *err)
+{
+	const struct service_options *o = c->task->service->o;
+	const char *dirs = getenv("PATH");
+	bool unikernel = json_object_object_get_ex(c->request, "unikernel", NULL) &&
+			 o->config->unikernel != LAUNCH_RUNTIME;
+	int rc = 0;
+
+	if (!unikernel || o->config->unikernel == LAUNCH_AUTO)
+		rc = runtime_find(o->node, request_runtime(options, o->config), dirs ? dirs : "",
+				  &c->runtime, err);
+	if (!unikernel || (c->runtime && runtime_kind_of(c->runtime) == RUNTIME_URUNC))
+		return rc;
+	free(c->runtime);
+	c->runtime = strdup(RUNTIME_NATIVE_NAME);
+	return c->runtime ? 0 : err_set(err, ENOMEM, "create");
+}
+
 static int read_request(struct create *c, const Containerd__Task__V2__CreateTaskRequest *in,
 			struct err *err)
 {
-	const struct service_options *o = c->task->service->o;
 	const Google__Protobuf__Any *any = in->options;
 	auto_json json_object *options = NULL;
-	const char *dirs = getenv("PATH");
 	int rc = options_decode(&options, any ? any->type_url : "", any ? any->value.data : NULL,
 				any ? any->value.len : 0, err);
 
 	if (rc == 0)
-		rc = options_follow(options, o->node, err);
+		rc = options_follow(options, c->task->service->o->node, err);
 	if (rc == 0)
 		rc = make_request(c, in, options, err);
 	if (rc == 0)
 		rc = request_root(&c->root, options, c->task->row.key.ns, err);
 	if (rc == 0)
-		rc = runtime_find(o->node, request_runtime(options, o->config), dirs ? dirs : "",
-				  &c->runtime, err);
+		rc = find_runtime(c, options, err);
 	if (rc < 0)
 		return rc;
 	c->uid = (uid_t)json_uint(options, "io_uid", 0);

@@ -10,10 +10,58 @@
  */
 #include "supervisor/oci/cli.h"
 
+#include "journal/base/cleanup.h"
+
 #include <errno.h>
 #include <string.h>
 
 extern const struct step_ops step_pause, step_resume;
+
+/* ---- a monitor: by its cgroups, which are in the journal ----------------------------- */
+
+#define LOOK_MS 20
+
+/* One folder, of either version. 1: it can freeze, and *there says whether it has. */
+static int freeze_one(struct node *node, const char *folder, bool freeze, bool *there)
+{
+	bool v2 = node->cgroup_write(node, folder, "cgroup.freeze", freeze ? "1" : "0", NULL) == 0;
+	auto_free char *path = NULL;
+	auto_free char *text = NULL;
+	size_t len = 0;
+
+	if (!v2 && node->cgroup_write(node, folder, "freezer.state", freeze ? "FROZEN" : "THAWED",
+				      NULL) < 0)
+		return 0;
+	if (asprintf(&path, "%s/%s", folder, v2 ? "cgroup.events" : "freezer.state") < 0) {
+		path = NULL;
+		return 0;
+	}
+	*there = node->read_file(node, path, 4096, &text, &len, NULL) == 0 &&
+		 strstr(text, v2 ? (freeze ? "frozen 1" : "frozen 0") : (freeze ? "FROZEN" : "THAWED"));
+	return 1;
+}
+
+/* Where both versions are mounted, the first that freezes is enough. */
+static int freeze_monitor(struct step *step, struct step_env *env, const struct wake *wake,
+			  struct wait *next, struct err *err)
+{
+	auto_json json_object *have = step_have_of(env, "cgroup");
+	json_object *folders = json_list(have, "folders");
+	size_t n = folders ? json_object_array_length(folders) : 0;
+	bool there = false;
+
+	if (wake->why == WAKE_DEADLINE)
+		return step_late(step, step->ops->kind, err);
+	for (size_t i = 0; i < n; i++) {
+		json_object *one = json_object_array_get_idx(folders, i);
+
+		if (!json_true(one, "plain") &&
+		    freeze_one(env->node, json_text(one, "path", ""),
+			       strcmp(step->ops->kind, "pause") == 0, &there))
+			return there ? STEP_DONE : step_again(env, LOOK_MS, next);
+	}
+	return err_say(err, ENOTSUP, "%s: no cgroup of the monitor can be frozen", step->ops->kind);
+}
 
 static int freeze_apply(struct step *step, struct step_env *env, const struct wake *wake,
 			struct wait *next, struct err *err)
@@ -23,6 +71,8 @@ static int freeze_apply(struct step *step, struct step_env *env, const struct wa
 							    : "OCI runtime resume failed";
 	int rc;
 
+	if (runtime_kind_of(json_text(step->want, "runtime", "")) == RUNTIME_NATIVE)
+		return freeze_monitor(step, env, wake, next, err);
 	if (wake->why == WAKE_RESUME)
 		return err_say(err, EINTR, "%s: it was interrupted, and may have happened", prefix);
 	if (wake->why != WAKE_BEGIN)

@@ -23,9 +23,9 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "supervisor/step/console.h"
+#include "supervisor/step/ending.h"
 
 #include <string.h>
-#include <sys/wait.h>
 
 #define PID_MAX 32 /* bytes of a pid file */
 
@@ -156,25 +156,6 @@ static int begin(struct step *step, struct step_env *env, struct wait *next, str
 	return rc < 0 ? err_wrap(err, "%s", prefix(step)) : rc;
 }
 
-/* Both rows in one commit: who knows the task's init can also find its step. */
-static int remember(struct step *step, struct step_env *env, const struct ident *init,
-		    const char *cgroups, struct err *err)
-{
-	int rc = journal_begin(env->journal, err);
-
-	if (rc < 0)
-		return rc;
-	json_put_ident(step->have, "init", init);
-	json_put_text(step->have, "cgroups", cgroups);
-	rc = step_save(step, env, err);
-	if (rc == 0)
-		rc = journal_set_init(env->journal, init, err);
-	if (rc == 0)
-		return journal_commit(env->journal, err);
-	journal_rollback(env->journal);
-	return rc;
-}
-
 /* What the runtime says it has made. 1 and *ret; 0: nothing that can be believed. */
 static int read_pid(struct step *step, struct step_env *env, struct proc_info *ret,
 		    struct err *err)
@@ -209,7 +190,8 @@ static int identify(struct step *step, struct step_env *env, struct err *err)
 		free(TAKE_PTR(cgroups));
 		cgroups = strdup("");
 	}
-	return remember(step, env, &proc.ident, cgroups ? cgroups : "", err);
+	json_put_text(step->have, "cgroups", cgroups ? cgroups : "");
+	return step_remember_init(step, env, &proc.ident, 0, err);
 }
 
 static int init_apply(struct step *step, struct step_env *env, const struct wake *wake,
@@ -234,28 +216,6 @@ static int init_apply(struct step *step, struct step_env *env, const struct wake
 
 /* ---- take it back ------------------------------------------------------------ */
 
-/* The exit that nobody else may have seen. The first one counts, so it may be told
- * again; @killed: we sent the signal that ended it. */
-static int tell_exit(struct step_env *env, const struct ident *init, bool killed,
-		     struct err *err)
-{
-	int64_t now = env->node->wall_ns(env->node);
-	int status = -1;
-	int rc = env->node->reap(env->node, init, &status, NULL);
-
-	if (killed)
-		rc = journal_set_exit(env->journal, EXIT_KILLED, 128 + 9, now, err);
-	else if (rc > 0 && status != -1)
-		rc = journal_set_exit(env->journal, EXIT_REAPED,
-				      WIFSIGNALED(status) ? 128u + (uint32_t)WTERMSIG(status)
-							  : (uint32_t)WEXITSTATUS(status),
-				      now, err);
-	else
-		rc = journal_set_exit(env->journal, EXIT_UNKNOWN, 255, now, err);
-	env->node->forget(env->node, init);
-	return rc < 0 ? rc : 0;
-}
-
 /* Which process is to be killed: the one in the row, or the one a lost call made.
  * 1 and *ret; 0: there is none. */
 static int our_init(struct step *step, struct step_env *env, struct ident *ret,
@@ -278,24 +238,9 @@ static int our_init(struct step *step, struct step_env *env, struct ident *ret,
 static int end_init(struct step *step, struct step_env *env, struct wait *next, struct err *err)
 {
 	struct ident init;
-	bool killed = json_true(step->have, "killed");
 	int rc = our_init(step, env, &init, err);
 
-	if (rc <= 0)
-		return rc;
-	rc = env->node->alive(env->node, &init, err);
-	if (rc < 0)
-		return rc;
-	if (rc > 0 && !killed) {
-		json_put(step->have, "killed", json_object_new_boolean(true));
-		rc = step_save(step, env, err);
-		if (rc < 0)
-			return rc;
-	}
-	rc = step_kill(env, &init, next, err);
-	if (rc == STEP_WAIT)
-		oci_thaw(env->node, &init, json_text(step->want, "id", ""));
-	return rc == STEP_DONE ? tell_exit(env, &init, killed, err) : rc;
+	return rc <= 0 ? rc : step_end_init(step, env, &init, json_text(step->want, "id", ""), next, err);
 }
 
 /* urunc kills whatever has the pid in its state, without a start time. */

@@ -87,6 +87,7 @@ static enum choice_file file_of(const struct facts *f, const char *name)
 
 static void take_files(struct step *step, struct facts *f)
 {
+	f->in.native = runtime_kind_of(step->task->runtime) == RUNTIME_NATIVE;
 	if (prepares_guests(step)) {
 		recall_mount(step, &f->in);
 		return;
@@ -127,6 +128,10 @@ static int decide(struct step *step, struct step_env *env, const struct err *why
 	const char *ns = step->task->key.ns;
 	const char *id = step->task->key.id;
 
+	/* Without it there is nothing that could be launched. */
+	if (runtime_kind_of(step->task->runtime) == RUNTIME_NATIVE)
+		return err_say(err, why->code ? why->code : EIO, "unikernel %s/%s can't be launched: %s",
+			       ns, id, why->text);
 	if (strcmp(json_text(step->want, "policy", ""), "required") == 0)
 		return err_say(err, EIO, "guest rootfs of %s/%s can't be chosen: %s; or set "
 			       "rootfs_choice = \"best-effort\"", ns, id, why->text);

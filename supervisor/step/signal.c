@@ -34,6 +34,16 @@ static int by_pidfd(struct step *step, struct step_env *env, bool again, struct 
 	return rc;
 }
 
+/* A monitor is one process; frozen, it takes a SIGKILL when it goes on. */
+static int to_monitor(struct step *step, struct step_env *env, bool again, struct err *err)
+{
+	int rc = by_pidfd(step, env, again, err);
+
+	if (rc == 0 && json_true(step->want, "paused") && json_int(step->want, "signal", 0) == SIGKILL)
+		oci_thaw(env->node, &step->task->init, json_text(step->want, "id", ""));
+	return rc;
+}
+
 static int call_kill(struct step *step, struct step_env *env, struct wait *next,
 		     struct err *err)
 {
@@ -81,6 +91,8 @@ static int signal_apply(struct step *step, struct step_env *env, const struct wa
 	if (again && json_int(step->want, "signal", 0) != SIGKILL)
 		return err_say(err, EINTR, "unknown error after kill: it was interrupted, and may "
 			       "have happened");
+	if (kind == RUNTIME_NATIVE)
+		return to_monitor(step, env, again, err);
 	if (again || wake->why == WAKE_BEGIN) {
 		if (runtime_takes_pidfd(kind) && !json_true(step->want, "all") &&
 		    !json_true(step->want, "paused") && step->task->init.pid > 0)

@@ -186,6 +186,30 @@ int step_kill(struct step_env *env, const struct ident *who, struct wait *next,
 	return STEP_DONE;
 }
 
+struct seek {
+	const char *kind;
+	json_object *have;
+};
+
+static int seek_have(void *arg, const struct step_row *row, struct err *err)
+{
+	struct seek *s = arg;
+
+	(void)err;
+	if (strcmp(row->kind, s->kind) != 0 || row->state == ROW_PLANNED || row->state == ROW_SKIPPED)
+		return 0;
+	s->have = json_tokener_parse(row->have);
+	return 1;
+}
+
+json_object *step_have_of(struct step_env *env, const char *kind)
+{
+	struct seek s = { .kind = kind };
+
+	(void)journal_each_step(env->journal, 0, NEWEST_FIRST, seek_have, &s, NULL);
+	return s.have;
+}
+
 static json_object *member(json_object *o, const char *name, enum json_type type)
 {
 	json_object *value = NULL;

@@ -180,6 +180,10 @@ int step_kill(struct step_env *env, const struct ident *who, struct wait *next,
 /* The undo of a step that holds nothing: there is nothing to take back. */
 step_fn step_undo_nothing;
 
+/* The have of the newest step of this kind that began, the caller's to json_object_put();
+ * NULL: there is none. */
+json_object *step_have_of(struct step_env *env, const char *kind);
+
 /* Strict reads from want or have: the default if the member is absent. Never NULL
  * for json_text() unless @or_else is. */
 const char *json_text(json_object *o, const char *name, const char *or_else);

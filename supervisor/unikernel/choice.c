@@ -187,6 +187,11 @@ static bool try_container(struct choice *c, const struct choice_in *in)
 {
 	const struct mount_info *m = in->mounts ? mount_at(in) : NULL;
 
+	if (in->native) {
+		because(c, "the device under the rootfs is taken from the node by an OCI runtime "
+			"alone");
+		return false;
+	}
 	if (!in->guest->block || !in->monitor->block) {
 		because(c, "%s \"%s\" has no disks", in->guest->block ? "monitor" : "type",
 			in->guest->block ? in->monitor->name : in->guest->name);
@@ -214,6 +219,8 @@ static bool try_virtiofs(struct choice *c, const struct choice_in *in)
 		because(c, "type \"%s\" has no virtiofs", in->guest->name);
 	else if (!in->monitor->virtiofs)
 		because(c, "monitor \"%s\" has no virtiofs", in->monitor->name);
+	else if (in->native)
+		because(c, "virtiofsd is started by an OCI runtime alone");
 	else if (!in->virtiofsd)
 		because(c, CHOICE_VIRTIOFSD " is not installed");
 	else

@@ -41,6 +41,7 @@ struct choice_in {
 	 * since; NULL: nothing. */
 	const char *made_type, *made_source;
 	bool virtiofsd;                  /* it is installed */
+	bool native; /* no OCI runtime prepares the guest: what it alone does is not chosen */
 	enum choice_file binary, initrd, block;
 };
 

@@ -11,6 +11,11 @@
 
 #define MONITOR_TYPES_MAX 8
 
+/* Bytes that a monitor may need besides its guest's memory. */
+#define MONITOR_MEMORY (INT64_C(128) << 20)
+/* Bytes of a guest for which no limit is set. */
+#define GUEST_MEMORY (INT64_C(256) << 20)
+
 /* What it wants /dev/kvm for. */
 enum monitor_kvm {
 	KVM_NEVER, /* it runs the guest as a process                     */

@@ -3,7 +3,7 @@
  * kernel.c - the smallest guest that can tell what it was given.
  *
  * It prints how it was loaded, its command line and its disks to the serial port, and
- * then does what the words of the command line say:
+ * then does what the words of the command line, or of an initrd that is text, say:
  *
  *   exit=N   leave by isa-debug-exit: QEMU ends with N * 2 + 1
  *   spin     stay
@@ -27,6 +27,14 @@ struct multiboot_info {
 	uint32_t mem_lower, mem_upper, boot_device;
 	uint32_t cmdline;
 	uint32_t mods_count, mods_at;
+};
+
+struct multiboot_module {
+	uint32_t start, end, name, reserved;
+};
+
+struct pvh_module {
+	uint64_t at, size, cmdline, reserved;
 };
 
 struct pvh_info {
@@ -136,7 +144,7 @@ static __attribute__((noreturn)) void stay(void)
 		__asm__ volatile("hlt");
 }
 
-static __attribute__((noreturn)) void leave(const char *line)
+static void obey(const char *line)
 {
 	const char *code = find(line, "exit=");
 
@@ -144,6 +152,23 @@ static __attribute__((noreturn)) void leave(const char *line)
 		stay();
 	if (code)
 		out16(DEBUG_EXIT, (uint16_t)number(code));
+}
+
+/* What is text of an initrd. */
+static const char *read_words(char *words, uint32_t size, uint32_t from, uint32_t len)
+{
+	uint32_t n = 0;
+
+	for (; n < len && n + 1 < size && ((const char *)from)[n] >= ' '; n++)
+		words[n] = ((const char *)from)[n];
+	words[n] = '\0';
+	return words;
+}
+
+static __attribute__((noreturn)) void leave(const char *line, const char *words)
+{
+	obey(line);
+	obey(words);
 	out16(ACPI_PM1A, 0x2000);
 	stay();
 }
@@ -154,17 +179,28 @@ void kernel(uint32_t magic, uint32_t info)
 {
 	const struct multiboot_info *mb = (const struct multiboot_info *)info;
 	const struct pvh_info *pvh = (const struct pvh_info *)info;
+	const struct multiboot_module *mod;
+	const struct pvh_module *pmod;
 	const char *line = "";
+	const char *text = "";
+	char words[128];
 	uint32_t modules = 0;
 
 	if (magic == MULTIBOOT) {
 		line = mb->flags & 4 ? (const char *)mb->cmdline : "";
 		modules = mb->flags & 8 ? mb->mods_count : 0;
+		mod = (const struct multiboot_module *)mb->mods_at;
+		if (modules)
+			text = read_words(words, sizeof(words), mod->start, mod->end - mod->start);
 		/* It comes with the name of the kernel's file before it. */
 		put("guest: multiboot\n");
 	} else if (pvh->magic == PVH) {
 		line = pvh->cmdline ? (const char *)(uint32_t)pvh->cmdline : "";
 		modules = pvh->nr_modules;
+		pmod = (const struct pvh_module *)(uint32_t)pvh->modules;
+		if (modules)
+			text = read_words(words, sizeof(words), (uint32_t)pmod->at,
+					  (uint32_t)pmod->size);
 		put("guest: pvh\n");
 	}
 	put("guest: cmdline=[");
@@ -174,5 +210,10 @@ void kernel(uint32_t magic, uint32_t info)
 	put(" disks=");
 	put_number(count_disks());
 	put("\n");
-	leave(line);
+	if (text[0]) {
+		put("guest: words=[");
+		put(text);
+		put("]\n");
+	}
+	leave(line, text);
 }

@@ -193,6 +193,7 @@ static enum sim_program program_of(enum job job)
 	case JOB_NET_ATTACH:
 	case JOB_NET_DETACH:
 		return SIM_NET;
+	case JOB_LAUNCH:
 	case JOB_CALL:
 	case JOB_NONE_:
 	case JOB_N:

@@ -157,6 +157,27 @@ static void a_folder_is_no_config_file(void **state)
 	assert_string_equal(err.text, "config file /tmp: not a regular file");
 }
 
+static void who_launches_and_how_are_words(void **state)
+{
+	struct config c;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(load(&c, "unikernel = \"native\"\naccel = \"tcg\"\n"
+				  "monitor_paths = [\"/opt/a b\", \"/srv\"]\n", &err), 0);
+	assert_int_equal(c.unikernel, LAUNCH_NATIVE);
+	assert_int_equal(c.accel, ACCEL_TCG);
+	assert_string_equal(c.monitor_paths[0], "/opt/a b");
+	assert_string_equal(c.monitor_paths[1], "/srv");
+	assert_null(c.monitor_paths[2]);
+	config_clear(&c);
+	refuses("unikernel = \"urunc\"\n",
+		"line 1: unikernel must be \"auto\", \"native\" or \"runtime\"");
+	refuses("accel = true\n", "line 1: accel must be a string");
+	refuses("monitor_paths = [\"opt\"]\n",
+		"line 1: monitor_paths must be absolute paths of folders");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +190,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_environment_names_another_file_and_it_is_said,
 						setup, teardown),
 		cmocka_unit_test(a_folder_is_no_config_file),
+		cmocka_unit_test_setup_teardown(who_launches_and_how_are_words, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

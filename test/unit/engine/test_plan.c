@@ -231,6 +231,56 @@ static void what_urunc_has_no_command_for_is_refused_by_name(void **state)
 	drop(list);
 }
 
+static const struct task_row native = {
+	.key = { .daemon = "0123456789ab", .ns = "default", .id = "u1" },
+	.bundle = (char *)"/b/u1",
+	.runtime = (char *)"unikernel",
+	.runtime_root = (char *)"/r/default",
+};
+
+static void a_unikernel_without_a_runtime_is_chosen_for_and_then_launched(void **state)
+{
+	static const char *const kinds[] = { "bundle", "cgroup", "limits", "rootfs-choice", "launch",
+					     "network" };
+	struct plan_list *list = calloc(1, sizeof(*list));
+	json_object *request = json("{'unikernel':{'type':'mewz'},'netns':'/run/netns/n'}");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(plan_make(list, PLAN_CREATE, &native, request, NULL, &err), 0);
+	assert_int_equal(list->n, 6);
+	for (size_t i = 0; i < 6; i++) {
+		assert_string_equal(list->at[i].kind, kinds[i]);
+		assert_non_null(step_kind(kinds[i]));
+	}
+	is(list, 2, "limits", "{'bundle':'/b/u1'}");
+	is(list, 4, "launch", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");
+	plan_clear(list);
+	assert_int_equal(plan_make(list, PLAN_START, &native, request, NULL, &err), 0);
+	is(list, 0, "monitor", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");
+	plan_clear(list);
+	assert_int_equal(plan_make(list, PLAN_PAUSE, &native, request, NULL, &err), 0);
+	json_object_put(request);
+	drop(list);
+}
+
+static void what_a_unikernel_has_not_is_refused_by_name(void **state)
+{
+	static const enum plan plans[] = { PLAN_UPDATE, PLAN_CHECKPOINT, PLAN_EXEC };
+	struct plan_list *list = calloc(1, sizeof(*list));
+	json_object *request = json("{'checkpoint':'/img'}");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
+		assert_int_equal(plan_make(list, plans[i], &native, request, NULL, &err), -ENOTSUP);
+	assert_string_equal(err.text, "a unikernel has no exec: it is one program, without processes "
+				      "that could be reached from outside");
+	assert_int_equal(plan_make(list, PLAN_CREATE, &native, request, NULL, &err), -ENOTSUP);
+	json_object_put(request);
+	drop(list);
+}
+
 static void every_kind_that_is_planned_exists(void **state)
 {
 	struct plan_list *list = make(PLAN_CREATE, "{'rootfs':[{'type':'tmpfs'}]}", NULL);
@@ -304,6 +354,8 @@ int main(void)
 		cmocka_unit_test(a_checkpoint_makes_create_wait_and_start_restore),
 		cmocka_unit_test(pause_and_the_like_are_one_step),
 		cmocka_unit_test(what_urunc_has_no_command_for_is_refused_by_name),
+		cmocka_unit_test(a_unikernel_without_a_runtime_is_chosen_for_and_then_launched),
+		cmocka_unit_test(what_a_unikernel_has_not_is_refused_by_name),
 		cmocka_unit_test(every_kind_that_is_planned_exists),
 		cmocka_unit_test(what_no_plan_is_made_of_is_named),
 		cmocka_unit_test(too_many_mounts_are_refused),

@@ -97,8 +97,8 @@ static void success_is_committed_with_the_identity_of_init(void **state)
 
 	(void)state;
 	rig_created(&r);
-	assert_string_equal(rig_have(&r), "{'log_from':0,'init':{'pid':42,'start':7},"
-					  "'cgroups':'0::\\/default\\/c1\\n'}");
+	assert_string_equal(rig_have(&r), "{'log_from':0,'cgroups':'0::\\/default\\/c1\\n',"
+					  "'init':{'pid':42,'start':7}}");
 	task_row_clear(&r.task);
 	assert_int_equal(journal_task(r.j, &r.task, &err), 0);
 	assert_int_equal(r.task.init.pid, 42);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/launch/launch.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/node/node.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define ORDER_MAX 65536
+
+json_object *launch_member(json_object *o, const char *name, enum json_type type)
+{
+	json_object *value = NULL;
+
+	if (!o || !json_object_is_type(o, json_type_object) ||
+	    !json_object_object_get_ex(o, name, &value) || !json_object_is_type(value, type))
+		return NULL;
+	return value;
+}
+
+const char *launch_text(json_object *o, const char *name)
+{
+	json_object *value = launch_member(o, name, json_type_string);
+
+	return value ? json_object_get_string(value) : "";
+}
+
+/* ---- talking ------------------------------------------------------------------- */
+
+static int say(json_object *message, struct err *err)
+{
+	const char *text = json_object_to_json_string_ext(message, JSON_C_TO_STRING_PLAIN);
+
+	if (!text)
+		return err_set(err, ENOMEM, "talk to the shim");
+	if (send(SPAWN_TALK_FD, text, strlen(text), MSG_NOSIGNAL) < 0)
+		return err_set(err, errno, "talk to the shim");
+	return 0;
+}
+
+static void say_error(const struct err *why)
+{
+	auto_json json_object *o = json_object_new_object();
+	struct err err = ERR_INIT;
+
+	if (!o)
+		return;
+	json_object_object_add(o, "error", json_object_new_string(why->text));
+	json_object_object_add(o, "code", json_object_new_int(why->code));
+	(void)say(o, &err);
+}
+
+/* What the first process of a pid namespace does not handle is not delivered to it. */
+static void on_end(int signal)
+{
+	_exit(128 + signal);
+}
+
+static void handle(int signal)
+{
+	struct sigaction sa = { .sa_handler = on_end };
+
+	(void)sigaction(signal, &sa, NULL);
+}
+
+static int wait_for_order(json_object **ret, struct err *err)
+{
+	auto_free char *text = malloc(ORDER_MAX + 1);
+	ssize_t n;
+
+	if (!text)
+		return err_set(err, ENOMEM, "wait for the start");
+	do
+		n = recv(SPAWN_TALK_FD, text, ORDER_MAX, 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0) /* the shim is gone, and with it whoever could start us */
+		_exit(1);
+	text[n] = '\0';
+	*ret = json_tokener_parse(text);
+	return launch_member(*ret, "argv", json_type_array)
+		       ? 0
+		       : err_say(err, EINVAL, "the order to start has no argv");
+}
+
+/* ---- the accelerator ------------------------------------------------------------- */
+
+/* "kvm", "tcg" or "none", and why not kvm. */
+static int choose_accel(json_object *args, json_object *ready, struct err *err)
+{
+	const char *accel = launch_text(args, "accel");
+	struct err why = ERR_INIT;
+	bool may = strcmp(accel, "may") == 0;
+	int rc = 0;
+
+	if (may || strcmp(accel, "kvm") == 0)
+		rc = launch_kvm(may, &why);
+	if (rc < 0 && !may)
+		return err_say(err, ENOTSUP, "KVM can't be used: %s", why.text);
+	if (rc < 0)
+		json_object_object_add(ready, "why", json_object_new_string(why.text));
+	json_object_object_add(ready, "accel", json_object_new_string(rc < 0 ? "tcg" : may ? "kvm" : accel));
+	return 0;
+}
+
+/* ---- becoming it --------------------------------------------------------------------- */
+
+static int write_file(json_object *file, struct err *err)
+{
+	const char *path = launch_text(file, "path");
+	const char *text = launch_text(file, "text");
+	auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		return err_set(err, errno ? errno : EIO, "write the monitor's %s", path);
+	return 0;
+}
+
+static int write_files(json_object *order, struct err *err)
+{
+	json_object *files = launch_member(order, "files", json_type_array);
+	size_t n = files ? json_object_array_length(files) : 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = write_file(json_object_array_get_idx(files, i), err);
+	return rc;
+}
+
+static int become(json_object *order, struct err *err)
+{
+	static char *const env[] = {
+		(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL,
+	};
+	json_object *words = launch_member(order, "argv", json_type_array);
+	size_t n = json_object_array_length(words);
+	auto_free char **argv = calloc(n + 1, sizeof(*argv));
+	auto_json json_object *going = json_tokener_parse("{\"exec\":true}");
+	int rc;
+
+	if (!argv || !going)
+		return err_set(err, ENOMEM, "become the monitor");
+	for (size_t i = 0; i < n; i++)
+		argv[i] = (char *)json_object_get_string(json_object_array_get_idx(words, i));
+	if (n == 0 || !argv[0])
+		return err_say(err, EINVAL, "the order to start names no program");
+	rc = say(going, err);
+	if (rc < 0)
+		return rc;
+	(void)execve(argv[0], argv, env);
+	return err_set(err, errno, "exec: \"%s\"%s", argv[0],
+		       errno == ENOENT && access(argv[0], F_OK) == 0
+			       ? " (its interpreter or a library's loader is not among what a "
+				 "monitor is shown: see monitor_paths)"
+			       : "");
+}
+
+static int prepare(json_object *args, struct err *err)
+{
+	auto_json json_object *ready = json_tokener_parse("{\"ready\":true}");
+	int rc = ready ? 0 : err_set(err, ENOMEM, "prepare the monitor");
+
+	if (rc == 0)
+		rc = launch_space(args, err);
+	if (rc == 0)
+		rc = launch_limits(launch_member(args, "process", json_type_object), err);
+	if (rc == 0)
+		rc = choose_accel(args, ready, err);
+	if (rc == 0)
+		rc = launch_root(args, err);
+	return rc < 0 ? rc : say(ready, err);
+}
+
+static int live(json_object *args, struct err *err)
+{
+	auto_json json_object *order = NULL;
+	int rc = prepare(args, err);
+
+	if (rc < 0)
+		return rc;
+	handle(SIGTERM);
+	handle(SIGINT);
+	handle(SIGHUP);
+	rc = wait_for_order(&order, err);
+	if (rc == 0)
+		rc = write_files(order, err);
+	if (rc == 0)
+		rc = launch_user(launch_member(args, "process", json_type_object), err);
+	return rc < 0 ? rc : become(order, err);
+}
+
+int launch_init(json_object *args, struct err *err)
+{
+	int rc;
+
+	(void)umask(022);
+	rc = live(args, err);
+	say_error(err);
+	return rc;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_LAUNCH_LAUNCH_H
+#define URUNC_LAUNCH_LAUNCH_H
+
+/*
+ * launch.h - the process that becomes a monitor. It runs in a child (JOB_LAUNCH), which
+ * is the task's init from its birth on: it has its pid namespace already.
+ *
+ *   1 cgroups, namespaces, host name, limits of resources
+ *   2 a root of its own, in its own mount namespace: nothing of it is seen on the node,
+ *     and all of it goes with the process
+ *   3 {"ready":true, ...} is told; it waits. End of file: our shim is dead, it exits
+ *   4 it is told {"argv":[...]}; user, capabilities, no_new_privs; {"exec":true} is
+ *     told; exec, which closes its end
+ *
+ * Any failure is told as {"error":"...","code":n}, and is its end.
+ *
+ * The root is a tmpfs, read only:
+ *
+ *   /cntrRootfs     the container's rootfs; read only, unless "writable"
+ *   /usr, /lib, ... the host's, read only: for the monitor's libraries and data
+ *   /dev            null, zero, full, random, urandom; kvm, net/tun, vhost-net as asked
+ *   /proc           of its pid namespace, if that is its own
+ *   /tmp            empty
+ */
+
+#include "journal/base/err.h"
+
+#include <json-c/json.h>
+#include <stdbool.h>
+
+#define LAUNCH_ROOTFS "/cntrRootfs" /* in the monitor's root */
+
+/**
+ * launch_init() - the job; it does not come back when all goes well
+ * @args:	{ "rootfs": path, "writable": bool, "place": an empty folder to build the root
+ *		  on, "namespaces": as in the spec, "hostname": text, "cgroups": [path],
+ *		  "process": as in the spec, "program": path of the monitor,
+ *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
+ *		  "private_pids": bool }
+ *
+ * It has its talk at SPAWN_TALK_FD.
+ */
+int launch_init(json_object *args, struct err *err);
+
+/* ---- between the files of this folder ----------------------------------------- */
+
+/* space.c: join the cgroups; enter or make the namespaces; the host name. */
+int launch_space(json_object *args, struct err *err);
+/* root.c: build the root and stand in it. */
+int launch_root(json_object *args, struct err *err);
+/* become.c: what must be done while /proc is still the host's; and the last things. */
+int launch_limits(json_object *process, struct err *err);
+int launch_user(json_object *process, struct err *err);
+/* kvm.c: does a guest run? 0, or why not. @host: with a processor like the host's, as
+ * a monitor that could do without will ask for. Takes at most 2 s. */
+int launch_kvm(bool host, struct err *err);
+
+/* Members, or a default; never NULL for text. */
+const char *launch_text(json_object *o, const char *name);
+json_object *launch_member(json_object *o, const char *name, enum json_type type);
+
+#endif

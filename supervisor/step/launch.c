@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * launch.c - the process that is going to be the monitor, up to where it waits for Start.
+ *
+ * want: { "id", "bundle", "path"?, "unikernel" }
+ * have: { "accel": "kvm" | "tcg" | "none", "init": identity }
+ *
+ *   1 forked held, in its pid namespace; its row as a child is committed, it goes on
+ *   2 it joins the cgroups, makes its namespaces and its root (supervisor/launch/), and
+ *     says that it is ready; its identity as init is committed
+ *
+ * Nothing of what it makes is seen on the node, and all of it goes with it: undo ends it.
+ * Before 2 the fence does that, for it is a child; and if our process dies it reads end
+ * of file where it waits, and exits.
+ */
+#include "supervisor/step/ending.h"
+
+#include "journal/base/cleanup.h"
+#include "journal/base/crash.h"
+#include "supervisor/bundle/config.h"
+#include "supervisor/bundle/spec.h"
+#include "supervisor/unikernel/facts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define PREFIX "launch failed"
+
+extern const struct step_ops step_launch;
+
+/* ---- what it is told ------------------------------------------------------------------- */
+
+static json_object *member(json_object *o, const char *name)
+{
+	json_object *value = NULL;
+
+	return o && json_object_object_get_ex(o, name, &value) ? value : NULL;
+}
+
+static void hand(json_object *args, const char *name, json_object *value)
+{
+	if (value)
+		json_put(args, name, json_object_get(value));
+}
+
+static void put_list(json_object *args, const char *name, char *const *list)
+{
+	json_object *out = json_object_new_array();
+
+	for (size_t i = 0; out && list && list[i]; i++)
+		json_object_array_add(out, json_object_new_string(list[i]));
+	json_put(args, name, out);
+}
+
+/* The folders that the limits step has made. */
+static void put_cgroups(json_object *args, struct step_env *env)
+{
+	auto_json json_object *have = step_have_of(env, "cgroup");
+	json_object *folders = json_list(have, "folders");
+	size_t n = folders ? json_object_array_length(folders) : 0;
+	json_object *out = json_object_new_array();
+
+	for (size_t i = 0; out && i < n; i++) {
+		json_object *one = json_object_array_get_idx(folders, i);
+
+		if (!json_true(one, "plain") && json_uint(one, "had", 0) > 0)
+			json_object_array_add(out, json_object_get(member(one, "path")));
+	}
+	json_put(args, "cgroups", out);
+}
+
+static const char *accel_of(const struct monitor *monitor, const struct config *config)
+{
+	if (monitor->kvm == KVM_NEVER || (monitor->kvm == KVM_MAY && config->accel == ACCEL_TCG))
+		return "none";
+	return monitor->kvm == KVM_MUST || config->accel == ACCEL_KVM ? "kvm" : "may";
+}
+
+static bool writes(json_object *choice)
+{
+	const char *name = json_text(choice, "choice", "");
+
+	return json_true(choice, "extra_block") ||
+	       strcmp(name, guest_rootfs_name(ROOTFS_BLOCK)) == 0 ||
+	       strcmp(name, guest_rootfs_name(ROOTFS_9PFS)) == 0;
+}
+
+static int put_choice(json_object *args, struct step *step, struct step_env *env,
+		      struct err *err)
+{
+	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
+	const char *name = json_text(member(step->want, "unikernel"), "monitor", "");
+	const struct monitor *monitor = monitor_find(name);
+
+	if (!monitor || !json_text(choice, "monitor", "")[0])
+		return err_say(err, EPROTO, "the monitor \"%s\" was not chosen", name);
+	json_put_text(args, "program", json_text(choice, "monitor", ""));
+	json_put_text(args, "accel", accel_of(monitor, env->config));
+	json_put(args, "writable", json_object_new_boolean(writes(choice)));
+	return 0;
+}
+
+static int make_args(json_object *args, struct step *step, struct step_env *env,
+		     const struct spec *spec, struct err *err)
+{
+	auto_free char *root = NULL;
+	int rc = put_choice(args, step, env, err);
+
+	if (rc == 0)
+		rc = facts_root(&root, spec, json_text(step->want, "bundle", ""), err);
+	if (rc < 0)
+		return rc;
+	json_put_text(args, "rootfs", root);
+	json_put_text(args, "place", env->config->run);
+	json_put_text(args, "hostname", json_text(spec->json, "hostname", ""));
+	json_put(args, "private_pids", json_object_new_boolean(spec->pidns != NULL));
+	hand(args, "namespaces", member(member(spec->json, "linux"), "namespaces"));
+	hand(args, "process", member(spec->json, "process"));
+	put_list(args, "shown", env->config->monitor_paths);
+	put_cgroups(args, env);
+	return 0;
+}
+
+static size_t count_binds(const struct spec *spec)
+{
+	json_object *mounts = json_list(spec->json, "mounts");
+	size_t n = mounts ? json_object_array_length(mounts) : 0;
+	size_t binds = 0;
+
+	for (size_t i = 0; i < n; i++)
+		binds += strcmp(json_text(json_object_array_get_idx(mounts, i), "type", ""), "bind") == 0;
+	return binds;
+}
+
+/* What an OCI runtime would do, and nobody does here. */
+static int check(struct step *step, struct step_env *env, const struct spec *spec,
+		 struct err *err)
+{
+	json_object *hooks = member(spec->json, "hooks");
+	size_t binds = count_binds(spec);
+
+	if (spec->terminal)
+		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime has no "
+			       "terminal; run it without one");
+	if (hooks && json_object_object_length(hooks) > 0)
+		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime runs no hooks "
+			       "of the spec");
+	if (binds)
+		step_note(step, env, "%zu bind mounts of the spec are not given to the guest", binds);
+	return 0;
+}
+
+static int begin(struct step *step, struct step_env *env, const struct spec *spec,
+		 struct wait *next, struct err *err)
+{
+	auto_json json_object *args = json_object_new_object();
+	struct spawn spawn = {
+		.job = JOB_LAUNCH,
+		.in = env->stdio[0],
+		.out = env->stdio[1],
+		.err = env->stdio[2],
+		.talks = true,
+		.pidns = spec->pidns,
+	};
+	int rc;
+
+	rc = check(step, env, spec, err);
+	if (rc < 0)
+		return rc;
+	rc = args ? make_args(args, step, env, spec, err) : err_set(err, ENOMEM, "launch");
+	if (rc < 0)
+		return rc;
+	spawn.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN);
+	if (!spawn.args || json_object_get_userdata(args))
+		return err_set(err, ENOMEM, "launch");
+	return step_spawn(step, env, &spawn, "launch", next, err);
+}
+
+/* ---- what it says ---------------------------------------------------------------------- */
+
+struct held {
+	int64_t step, seq;
+	struct ident who;
+};
+
+static int seek_held(void *arg, const struct child_row *row, struct err *err)
+{
+	struct held *h = arg;
+
+	(void)err;
+	if (row->step != h->step)
+		return 0;
+	h->seq = row->seq;
+	h->who = row->ident;
+	return 1;
+}
+
+/* The child, while it is one. */
+static int find_held(struct step *step, struct step_env *env, struct held *ret, struct err *err)
+{
+	int rc;
+
+	*ret = (struct held){ .step = step->seq };
+	rc = journal_each_child(env->journal, false, seek_held, ret, err);
+	return rc == 0 ? err_say(err, EPROTO, "its child is not in the journal") : rc < 0 ? rc : 0;
+}
+
+static int ready(struct step *step, struct step_env *env, const struct held *held,
+		 json_object *said, struct err *err)
+{
+	const char *error = json_text(said, "error", "");
+	int code = (int)json_int(said, "code", EIO);
+
+	if (error[0])
+		return err_say(err, code == ENOTSUP ? ENOTSUP : EIO, PREFIX ": %s", error);
+	if (!json_true(said, "ready"))
+		return err_say(err, EPROTO, PREFIX ": it said what nobody understands");
+	json_put_text(step->have, "accel", json_text(said, "accel", "none"));
+	if (json_text(said, "why", "")[0])
+		step_note(step, env, "warning: KVM can't be used, so the guest is emulated, slowly: %s",
+			  json_text(said, "why", ""));
+	/* It may make nothing more, and is not to be killed before anything is looked at. */
+	return step_remember_init(step, env, &held->who, held->seq, err);
+}
+
+/* Wait for what it says, or its end. */
+static int wait_on(struct step_env *env, const struct held *held, struct wait *next)
+{
+	int fd = env->node->talk_fd(env->node, &held->who, NULL);
+
+	next->fd = fd < 0 ? -1 : fd;
+	next->child_seq = held->seq;
+	return STEP_WAIT;
+}
+
+static int listen_to(struct step *step, struct step_env *env, const struct wake *wake,
+		     struct wait *next, struct err *err)
+{
+	auto_free char *text = NULL;
+	auto_json json_object *said = NULL;
+	struct err silent = ERR_INIT;
+	struct held held;
+	int rc = find_held(step, env, &held, err);
+
+	if (rc < 0)
+		return rc;
+	rc = env->node->hear(env->node, &held.who, &text, &silent);
+	if (rc > 0) {
+		said = json_tokener_parse(text);
+		return ready(step, env, &held, said, err);
+	}
+	if (wake->why == WAKE_DEADLINE)
+		return step_late(step, "the launch", err);
+	if (wake->why != WAKE_CHILD)
+		return wait_on(env, &held, next);
+	if (wake->status != -1 && WIFSIGNALED(wake->status))
+		return err_say(err, EIO, PREFIX ": it was killed by signal %d", WTERMSIG(wake->status));
+	return err_say(err, EIO, PREFIX ": it ended without a word");
+}
+
+static int launch_apply(struct step *step, struct step_env *env, const struct wake *wake,
+			struct wait *next, struct err *err)
+{
+	struct spec spec = SPEC_INIT;
+	int rc;
+
+	if (wake->why == WAKE_RESUME)
+		return err_say(err, EINTR, PREFIX ": it was interrupted; create the task again");
+	if (wake->why != WAKE_BEGIN) {
+		rc = listen_to(step, env, wake, next, err);
+		if (rc == STEP_DONE)
+			crash_point("created");
+		return rc;
+	}
+	rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
+	if (rc == 0)
+		rc = begin(step, env, &spec, next, err);
+	spec_clear(&spec);
+	/* Its first word wakes as well as its end. */
+	return rc == STEP_WAIT ? listen_to(step, env, wake, next, err)
+			       : rc < 0 ? err_wrap(err, PREFIX) : rc;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static int launch_undo(struct step *step, struct step_env *env, const struct wake *wake,
+		       struct wait *next, struct err *err)
+{
+	struct ident init;
+
+	if (wake->why == WAKE_DEADLINE)
+		return step_late(step, "the end of the monitor", err);
+	if (!epoch_same_pids(step->task->epoch, env->node->epoch(env->node)) ||
+	    !json_ident(step->have, "init", &init))
+		return STEP_DONE;
+	return step_end_init(step, env, &init, json_text(step->want, "id", ""), next, err);
+}
+
+static int launch_verify(struct step *step, struct step_env *env, struct err *err)
+{
+	struct ident init;
+	int rc;
+
+	if (!epoch_same_pids(step->task->epoch, env->node->epoch(env->node)) ||
+	    !json_ident(step->have, "init", &init))
+		return FACT_ABSENT;
+	rc = env->node->alive(env->node, &init, err);
+	return rc < 0 ? rc : rc ? FACT_PRESENT : FACT_ABSENT;
+}
+
+const struct step_ops step_launch = {
+	.kind = "launch",
+	.effect = EFFECT_VOLATILE,
+	.apply_ms = 20000,
+	.undo_ms = 10000,
+	.apply = launch_apply,
+	.undo = launch_undo,
+	.verify = launch_verify,
+};

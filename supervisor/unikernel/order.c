@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/unikernel/order.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/launch/launch.h"
+#include "supervisor/step/step.h"
+#include "supervisor/unikernel/argv.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#define CONFIG "/tmp/monitor.json" /* of those that read one */
+
+/* All that is made on the way. */
+struct making {
+	struct launch launch;
+	struct launch_net tap;
+	struct launch_drive drives[2];
+	struct guest_in guest;
+	struct guest_net net;
+	char ip[INET_ADDRSTRLEN];
+	char *kernel, *path, *extra, *cmdline, *config;
+	const char **args, **env;
+	struct argv argv;
+};
+
+static void order_clear(struct making *o)
+{
+	free(o->kernel);
+	free(o->path);
+	free(o->extra);
+	free(o->cmdline);
+	free(o->config);
+	free(o->args);
+	free(o->env);
+	argv_clear(&o->argv);
+}
+
+static json_object *member(json_object *o, const char *name)
+{
+	json_object *value = NULL;
+
+	return o && json_object_object_get_ex(o, name, &value) ? value : NULL;
+}
+
+static json_object *resources(const struct spec *spec)
+{
+	return member(member(spec->json, "linux"), "resources");
+}
+
+int64_t order_memory(const struct spec *spec)
+{
+	int64_t limit = json_int(member(resources(spec), "memory"), "limit", 0);
+
+	return limit > 0 ? limit : GUEST_MEMORY;
+}
+
+unsigned int order_vcpus(const struct spec *spec)
+{
+	json_object *cpu = member(resources(spec), "cpu");
+	int64_t quota = json_int(cpu, "quota", 0);
+	int64_t period = json_int(cpu, "period", 100000);
+	int64_t n = quota > 0 && period > 0 ? (quota + period - 1) / period : 1;
+
+	return n > 255 ? 255 : (unsigned int)n;
+}
+
+static const char **texts(json_object *list)
+{
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	const char **out = calloc(n + 1, sizeof(*out));
+
+	for (size_t i = 0; out && i < n; i++) {
+		const char *text = json_object_get_string(json_object_array_get_idx(list, i));
+
+		out[i] = text ? text : "";
+	}
+	return out;
+}
+
+/* As the monitor sees a file of the container's rootfs. */
+static int seen(char **ret, const char *path, struct err *err)
+{
+	if (asprintf(ret, LAUNCH_ROOTFS "/%s", path + strspn(path, "/")) >= 0)
+		return 0;
+	*ret = NULL;
+	return err_set(err, ENOMEM, "name a file of the guest");
+}
+
+/* ---- what it boots from -------------------------------------------------------------- */
+
+static enum guest_rootfs rootfs_of(const char *name)
+{
+	enum guest_rootfs r = ROOTFS_NONE;
+
+	while (r < ROOTFS_9PFS && strcmp(guest_rootfs_name(r), name) != 0)
+		r++;
+	return r;
+}
+
+static void drive(struct making *o, const char *id, const char *path)
+{
+	o->drives[o->launch.n_drives++] = (struct launch_drive){ .id = id, .path = path };
+	o->launch.drives = o->drives;
+}
+
+static int put_rootfs(struct making *o, const struct order_in *in, struct err *err)
+{
+	int rc = seen(&o->kernel, json_text(in->unikernel, "binary", ""), err);
+
+	o->guest.rootfs = rootfs_of(json_text(in->choice, "choice", "none"));
+	if (rc == 0)
+		rc = seen(&o->path, json_text(in->choice, "path", ""), err);
+	if (rc == 0)
+		rc = seen(&o->extra, json_text(in->unikernel, "block", ""), err);
+	if (rc < 0)
+		return rc;
+	o->launch.kernel = o->kernel;
+	switch (o->guest.rootfs) {
+	case ROOTFS_NONE:
+		break;
+	case ROOTFS_INITRD:
+		o->launch.initrd = o->path;
+		break;
+	case ROOTFS_BLOCK:
+		drive(o, "rootfs", o->path);
+		break;
+	case ROOTFS_9PFS:
+		o->launch.share_9p = LAUNCH_ROOTFS;
+		break;
+	case ROOTFS_CONTAINER:
+	case ROOTFS_VIRTIOFS:
+		return err_say(err, ENOTSUP, "the rootfs choice %s is not launched without an OCI "
+			       "runtime", guest_rootfs_name(o->guest.rootfs));
+	}
+	if (json_true(in->choice, "extra_block"))
+		drive(o, "annot_vol", o->extra);
+	return 0;
+}
+
+/* ---- network ---------------------------------------------------------------------------- */
+
+static int put_net(struct making *o, json_object *net, struct err *err)
+{
+	const char *ip = json_text(net, "ip", "");
+	const char *slash = strchr(ip, '/');
+	const char *gateway = json_text(net, "gateway", "");
+
+	if (!json_text(net, "tap", "")[0])
+		return 0;
+	o->tap = (struct launch_net){ .tap = json_text(net, "tap", ""),
+				      .mac = json_text(net, "mac", ""),
+				      .mtu = (unsigned int)json_int(net, "mtu", 0) };
+	o->launch.net = &o->tap;
+	if (!ip[0])
+		return 0;
+	if (!slash || slash - ip >= (ptrdiff_t)sizeof(o->ip))
+		return err_say(err, EINVAL, "\"%s\" is no IPv4 address with a prefix", ip);
+	(void)snprintf(o->ip, sizeof(o->ip), "%.*s", (int)(slash - ip), ip);
+	o->net = (struct guest_net){ .ip = o->ip, .gateway = gateway[0] ? gateway : "0.0.0.0",
+				     .prefix = (unsigned int)atoi(slash + 1) };
+	o->guest.net = &o->net;
+	return 0;
+}
+
+/* ---- all of it --------------------------------------------------------------------------- */
+
+static int put_guest(struct making *o, const struct order_in *in, struct err *err)
+{
+	json_object *process = member(in->spec->json, "process");
+
+	o->args = texts(member(process, "args"));
+	o->env = texts(member(process, "env"));
+	if (!o->args || !o->env)
+		return err_set(err, ENOMEM, "write the guest's command line");
+	o->guest.args = o->args;
+	o->guest.env = o->env;
+	o->guest.version = json_text(in->unikernel, "version", "");
+	o->guest.monitor = o->launch.monitor->name;
+#if defined(__aarch64__)
+	o->guest.arm64 = o->launch.arm64 = true;
+#endif
+	if (guest_has_urunit(o->launch.guest, &o->guest))
+		return err_say(err, ENOTSUP, "urunit gets no file of settings without an OCI runtime "
+			       "that makes it; use another init");
+	return guest_cmdline(o->launch.guest, &o->guest, &o->cmdline, err);
+}
+
+static int fill(struct making *o, const struct order_in *in, struct err *err)
+{
+	const char *type = json_text(in->unikernel, "type", "");
+	const char *monitor = json_text(in->unikernel, "monitor", "");
+	int rc;
+
+	o->launch.monitor = monitor_find(monitor);
+	o->launch.guest = guest_find(type);
+	if (!o->launch.monitor || !o->launch.guest)
+		return err_say(err, ENOTSUP, "no monitor \"%s\", or no type \"%s\"", monitor, type);
+	o->launch.program = json_text(in->choice, "monitor", "");
+	o->launch.memory = order_memory(in->spec);
+	o->launch.vcpus = order_vcpus(in->spec);
+	o->launch.kvm = strcmp(json_text(in->launch, "accel", ""), "kvm") == 0;
+	o->launch.seccomp = member(member(in->spec->json, "linux"), "seccomp") != NULL;
+	o->launch.config = CONFIG;
+	rc = put_rootfs(o, in, err);
+	if (rc == 0)
+		rc = put_net(o, in->net, err);
+	if (rc == 0)
+		rc = put_guest(o, in, err);
+	o->launch.cmdline = o->cmdline;
+	if (rc == 0 && strcmp(monitor, "firecracker") == 0)
+		rc = launch_config(&o->config, &o->launch, err);
+	return rc < 0 ? rc : launch_argv(&o->argv, &o->launch, err);
+}
+
+static int write_order(char **ret, const struct making *o, struct err *err)
+{
+	auto_json json_object *out = json_object_new_object();
+	json_object *words = json_object_new_array();
+	json_object *files = json_object_new_array();
+	json_object *file = json_object_new_object();
+	const char *text;
+
+	for (size_t i = 0; words && i < o->argv.n; i++)
+		json_object_array_add(words, json_object_new_string(o->argv.at[i]));
+	if (o->config && file) {
+		json_put_text(file, "path", CONFIG);
+		json_put_text(file, "text", o->config);
+		json_object_array_add(files, json_object_get(file));
+	}
+	json_object_put(file);
+	json_put(out, "argv", words);
+	json_put(out, "files", files);
+	text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN);
+	*ret = text && !json_object_get_userdata(out) ? strdup(text) : NULL;
+	return *ret ? 0 : err_set(err, ENOMEM, "write the order to start");
+}
+
+int order_make(char **ret, const struct order_in *in, struct err *err)
+{
+	struct making o = { .argv = { .n = 0 } };
+	int rc = fill(&o, in, err);
+
+	if (rc == 0)
+		rc = write_order(ret, &o, err);
+	order_clear(&o);
+	return rc;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef URUNC_UNIKERNEL_ORDER_H
+#define URUNC_UNIKERNEL_ORDER_H
+
+/*
+ * order.h - from what Create has found to the words that a launched process becomes its
+ * monitor with. Pure.
+ */
+
+#include "journal/base/err.h"
+#include "supervisor/bundle/spec.h"
+
+#include <json-c/json.h>
+
+/* Everything is lent. */
+struct order_in {
+	json_object *unikernel; /* of annotations.h                               */
+	json_object *choice;    /* what the steps of these kinds have: rootfs-choice, */
+	json_object *launch;    /* launch,                                        */
+	json_object *net;       /* network: { "tap", "mac", "mtu", "ip": "a/b", "gateway" };
+	                           NULL, or without "tap": none                   */
+	const struct spec *spec;
+};
+
+/**
+ * order_make() - the order to start, see supervisor/launch/launch.h
+ * @ret:	JSON, the caller's to free()
+ *
+ * Return: 0; -EINVAL, -ENOTSUP, -E2BIG: as guest_cmdline() and launch_argv(); -ENOMEM.
+ */
+int order_make(char **ret, const struct order_in *in, struct err *err);
+
+/* Of the spec, or the default. */
+int64_t order_memory(const struct spec *spec);
+unsigned int order_vcpus(const struct spec *spec);
+
+#endif

@@ -1,0 +1,79 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# guest.sh - unikernels for the tests: the kernel of test/guest, run by QEMU.
+#
+#	guest_begin [line of config]	a node without any OCI runtime, and the guest's image
+#	guest ID TYPE WORDS [ctr options] -- [arguments]
+#		ctr run; WORDS is what the kernel is told to do, by its initrd
+#
+# Set: GUEST, the folder that becomes its root file system. MONITOR: another than qemu.
+
+KEY=com.urunc.unikernel
+
+# monitor_install NAME: a program of this name, from standard input
+monitor_install()
+{
+	mkdir -p "$T/monitors"
+	cat >"$T/monitors/$1"
+	chmod 755 "$T/monitors/$1"
+}
+
+guest_begin()
+{
+	needs_urunc
+	"$TOP/test/peers" qemu || skip_all "QEMU can't be fetched"
+	GUEST=$T/guest
+	mkdir -p "$GUEST/my kernels" "$T/monitors"
+	"$TOP/test/guest/build" "$GUEST/my kernels/k" || exit 77
+	export PATH="$T/monitors:$PATH"
+	RUNTIME=there-is-none urunc_config "monitor_paths = [\"$PEERS\", \"$T/monitors\"]${1:+
+$1}"
+	containerd_start || exit 1
+	guest warm mewz exit=0 --rm >/dev/null || [ $? -eq 1 ] || exit 1
+	picture >"$T/before"
+}
+
+guest()
+{
+	local id type opts
+
+	id=$1
+	type=$2
+	printf '%s' "$3" >"$GUEST/words"
+	shift 3
+	opts=
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		opts="$opts $1"
+		shift
+	done
+	[ $# -eq 0 ] || shift
+	# shellcheck disable=SC2086 # words
+	ctr run --runtime "$SHIM_RUNTIME" --rootfs $opts \
+		--annotation "$KEY.unikernelType=$type" \
+		--annotation "$KEY.hypervisor=${MONITOR:-qemu}" \
+		--annotation "$KEY.binary=${KERNEL:-/my kernels/k}" \
+		--annotation "$KEY.initrd=${INITRD-/words}" "$GUEST" "$id" "${@:-none}"
+}
+
+# said ID PATTERN: the guest's console, kept in a file, has it
+said()
+{
+	grep -q "$2" "$T/$1.out"
+}
+
+# stay ID [ctr options]: a guest that stays, detached; its console is in $T/ID.out
+stay()
+{
+	local id
+
+	id=$1
+	shift
+	: >"$T/$id.out"
+	guest "$id" mewz spin --detach --log-uri "file://$T/$id.out" "$@" &&
+		until_true 20 said "$id" 'words=\[spin\]'
+}
+
+task_pid()
+{
+	ctr task ls | awk -v id="$1" '$1 == id { print $2 }'
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From what Create has found to the order by which a process becomes its monitor. */
+#include "supervisor/unikernel/order.h"
+
+#include "supervisor/step/step.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ' stands for ". */
+static json_object *json(const char *text)
+{
+	char *copy = strdup(text);
+	json_object *o;
+
+	for (char *p = copy; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	o = json_tokener_parse(copy);
+	free(copy);
+	assert_non_null(o);
+	return o;
+}
+
+struct bench {
+	struct spec spec;
+	struct order_in in;
+	char *text; /* of the order, its words one a line */
+	struct err err;
+};
+
+#define SPEC(more) "{'process':{'args':['/app','a b']},'linux':{'resources':{" more "}}}"
+#define QEMU(type) "{'type':'" type "','monitor':'qemu','binary':'/k'}"
+#define CHOICE(more) "{'monitor':'/usr/bin/qemu'," more "}"
+
+static int make(struct bench *b, const char *spec, const char *unikernel, const char *choice,
+		const char *net)
+{
+	json_object *s = json(spec);
+	const char *text = json_object_to_json_string(s);
+	char *order = NULL;
+	json_object *o;
+	json_object *words = NULL;
+	int rc;
+
+	*b = (struct bench){ .err = ERR_INIT };
+	assert_int_equal(spec_parse(&b->spec, text, strlen(text), &b->err), 0);
+	json_object_put(s);
+	b->in = (struct order_in){ .unikernel = json(unikernel), .choice = json(choice),
+				   .launch = json("{'accel':'tcg'}"), .net = json(net),
+				   .spec = &b->spec };
+	rc = order_make(&order, &b->in, &b->err);
+	b->text = calloc(1, 65536);
+	o = order ? json_tokener_parse(order) : NULL;
+	words = json_list(o, "argv");
+	for (size_t i = 0; words && i < json_object_array_length(words); i++) {
+		strcat(b->text, json_object_get_string(json_object_array_get_idx(words, i)));
+		strcat(b->text, "\n");
+	}
+	words = json_list(o, "files");
+	for (size_t i = 0; words && i < json_object_array_length(words); i++)
+		strcat(b->text, json_text(json_object_array_get_idx(words, i), "text", ""));
+	json_object_put(o);
+	free(order);
+	return rc;
+}
+
+static void drop(struct bench *b)
+{
+	json_object_put(b->in.unikernel);
+	json_object_put(b->in.choice);
+	json_object_put(b->in.launch);
+	json_object_put(b->in.net);
+	spec_clear(&b->spec);
+	free(b->text);
+}
+
+static void has(const struct bench *b, const char *what)
+{
+	if (!strstr(b->text, what))
+		fail_msg("\"%s\" is not in: %s %s", what, b->text, b->err.text);
+}
+
+static void the_guest_gets_what_the_spec_says(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, SPEC("'memory':{'limit':67108864},"
+				       "'cpu':{'quota':150000,'period':100000}"),
+			      QEMU("hermit"), CHOICE("'choice':'initrd','path':'/my words'"), "{}"), 0);
+	has(&b, "/usr/bin/qemu\n-m\n64M\n");
+	has(&b, "-accel\ntcg\n");
+	has(&b, "-smp\n2\n");
+	has(&b, "-kernel\n/cntrRootfs/k\n");
+	has(&b, "-initrd\n/cntrRootfs/my words\n");
+	has(&b, "-nic\nnone\n");
+	has(&b, "-append\n-- /app 'a b'\n");
+	drop(&b);
+}
+
+static void without_limits_there_are_defaults(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, "{}", QEMU("mewz"), CHOICE("'choice':'none'"), "{}"), 0);
+	has(&b, "-m\n256M\n");
+	has(&b, "-smp\n1\n");
+	assert_null(strstr(b.text, "-initrd"));
+	drop(&b);
+}
+
+static void what_the_network_step_has_made_is_told(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, "{}", QEMU("mewz"), CHOICE("'choice':'none'"),
+			      "{'tap':'tap0_urunc','mac':'02:00:00:00:00:01','mtu':1450,"
+			      "'ip':'10.4.0.2/24','gateway':'10.4.0.1'}"), 0);
+	has(&b, "tap,id=net0,ifname=tap0_urunc,");
+	has(&b, ",host_mtu=1450,mac=02:00:00:00:00:01\n");
+	has(&b, "-append\nip=10.4.0.2/24 gateway=10.4.0.1\n");
+	drop(&b);
+	assert_int_equal(make(&b, "{}", QEMU("mewz"), CHOICE("'choice':'none'"),
+			      "{'tap':'t','mac':'m','ip':'10.4.0.2'}"), -EINVAL);
+	drop(&b);
+}
+
+static void disks_are_in_the_order_of_their_use(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, "{}",
+			      "{'type':'linux','monitor':'firecracker','binary':'k','block':'/d'}",
+			      "{'monitor':'/fc','choice':'initrd','path':'/i','extra_block':true}",
+			      "{}"), -ENOTSUP); /* there is no KVM */
+	drop(&b);
+	assert_int_equal(make(&b, "{}", "{'type':'linux','monitor':'qemu','binary':'k','block':'/d'}",
+			      CHOICE("'choice':'block','path':'/r','extra_block':true"), "{}"), 0);
+	has(&b, "id=rootfs,file=/cntrRootfs/r\n");
+	has(&b, "id=annot_vol,file=/cntrRootfs/d\n");
+	drop(&b);
+}
+
+static void what_nobody_prepares_is_refused(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, "{}", QEMU("linux"), CHOICE("'choice':'virtiofs'"), "{}"), -ENOTSUP);
+	drop(&b);
+	assert_int_equal(make(&b, "{'process':{'args':['/urunit']}}", QEMU("linux"),
+			      CHOICE("'choice':'none'"), "{}"), -ENOTSUP);
+	drop(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_guest_gets_what_the_spec_says),
+		cmocka_unit_test(without_limits_there_are_defaults),
+		cmocka_unit_test(what_the_network_step_has_made_is_told),
+		cmocka_unit_test(disks_are_in_the_order_of_their_use),
+		cmocka_unit_test(what_nobody_prepares_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
