@@ -70,7 +70,7 @@ static struct attrs keep_all(const struct nlattr *attr, const void *end)
 
 static struct attrs of_message(const struct nlmsghdr *m, size_t header)
 {
-	return keep_all(mnl_nlmsg_get_payload_offset(m, header), mnl_nlmsg_get_payload_tail(m));
+	return keep_all(mnl_nlmsg_get_payload_offset(m, header), (const char *)m + m->nlmsg_len);
 }
 
 static struct attrs of_nest(const struct nlattr *nest)
@@ -300,14 +300,23 @@ static int read_one(struct net_picture *p, const struct nlmsghdr *m)
 
 int wire_read(struct net_picture *p, const void *data, size_t len, uint32_t seq)
 {
-	const struct nlmsghdr *m = data;
-	int left = len > INT32_MAX ? INT32_MAX : (int)len;
+	const char *at = data;
+	const char *end = at + len;
 
-	for (; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
-		int rc = m->nlmsg_seq == seq ? read_one(p, m) : 0;
+	while (at < end) {
+		const struct nlmsghdr *m = (const void *)at;
+		int rc;
 
+		/* mnl_nlmsg_ok() would take a length over INT32_MAX for a negative one. */
+		if ((size_t)(end - at) < sizeof(*m) || m->nlmsg_len < sizeof(*m) ||
+		    m->nlmsg_len > (size_t)(end - at))
+			return -EBADMSG;
+		rc = m->nlmsg_seq == seq ? read_one(p, m) : 0;
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
+		if (MNL_ALIGN(m->nlmsg_len) >= (size_t)(end - at))
+			break;
+		at += MNL_ALIGN(m->nlmsg_len);
 	}
 	return 1;
 }

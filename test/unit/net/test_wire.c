@@ -215,6 +215,22 @@ static void a_message_without_its_header_is_broken(void **state)
 		assert_int_equal(read_it(&b, plain(&b, types[i], 4)), -EBADMSG);
 }
 
+static void a_length_that_is_not_the_messages_is_broken(void **state)
+{
+	static const uint32_t lengths[] = { 0, 15, 17, 0x7fffffff, 0x80000010, 0xffffffff };
+	struct bench b = { 0 };
+	struct nlmsghdr *m = plain(&b, NLMSG_NOOP, 0);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		m->nlmsg_len = lengths[i];
+		assert_int_equal(wire_read(&b.p, m, sizeof(*m), SEQ), -EBADMSG);
+	}
+	m->nlmsg_len = sizeof(*m);
+	assert_int_equal(wire_read(&b.p, m, sizeof(*m) - 1, SEQ), -EBADMSG);
+	assert_int_equal(wire_read(&b.p, m, 0, SEQ), 1);
+}
+
 static void only_default_routes_of_the_main_table_count(void **state)
 {
 	struct bench b = { 0 };
@@ -254,6 +270,7 @@ int main(void)
 		TEST(a_dump_that_was_disturbed_is_to_be_asked_again),
 		TEST(an_answer_to_another_question_is_passed_over),
 		TEST(a_message_without_its_header_is_broken),
+		TEST(a_length_that_is_not_the_messages_is_broken),
 		TEST(only_default_routes_of_the_main_table_count),
 	};
 
