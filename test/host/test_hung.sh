@@ -120,6 +120,7 @@ fi
 for id in $tasks; do
 	yes "State of $id answers in 100 ms" shim_quick "$id" State
 	yes "Connect of $id answers in 100 ms" shim_quick "$id" Connect
+	yes "Pids of $id answers in 100 ms" shim_quick "$id" Pids
 done
 yes "State of an exec that hangs, too" shim_quick e1 State exec_id=x1
 yes "and of one that waits for its client" shim_quick e2 State exec_id=x2
