@@ -6,19 +6,18 @@
  * then does what the words of the command line, or of an initrd that is text, say:
  *
  *   exit=N   leave by isa-debug-exit: QEMU ends with N * 2 + 1
+ *   answer=N answer N pings of the address in "ip=A.B.C.D", first
  *   spin     stay
  *
  * or switches the machine off, which ends QEMU with 0.
  */
-#include <stdint.h>
+#include "test/guest/port.h"
 
 #define SERIAL      0x3f8
 #define DEBUG_EXIT  0x501
 #define ACPI_PM1A   0x604
 #define MULTIBOOT   0x2badb002u
 #define PVH         0x336ec578u
-#define PCI_ADDRESS 0xcf8
-#define PCI_DATA    0xcfc
 #define VIRTIO      0x1af4u
 #define VIRTIO_DISK 0x1001u /* and, without the old interface, 0x1042 */
 
@@ -41,37 +40,6 @@ struct pvh_info {
 	uint32_t magic, version, flags, nr_modules;
 	uint64_t modules, cmdline;
 };
-
-static inline void out8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline void out16(uint16_t port, uint16_t value)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline void out32(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline uint8_t in8(uint16_t port)
-{
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline uint32_t in32(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
 
 static void put(const char *text)
 {
@@ -120,18 +88,12 @@ static uint32_t number(const char *text)
 	return n;
 }
 
-static uint32_t pci_id(uint32_t slot)
-{
-	out32(PCI_ADDRESS, 0x80000000u | slot << 11);
-	return in32(PCI_DATA);
-}
-
 static uint32_t count_disks(void)
 {
 	uint32_t n = 0;
 
 	for (uint32_t slot = 0; slot < 32; slot++) {
-		uint32_t id = pci_id(slot);
+		uint32_t id = pci_read(slot, 0);
 
 		n += (id & 0xffff) == VIRTIO && (id >> 16 == VIRTIO_DISK || id >> 16 == 0x1042);
 	}
@@ -142,6 +104,34 @@ static __attribute__((noreturn)) void stay(void)
 {
 	for (;;)
 		__asm__ volatile("hlt");
+}
+
+static void address(const char *text, uint8_t *ip)
+{
+	for (int i = 0; i < 4; i++) {
+		ip[i] = (uint8_t)number(text);
+		while (*text >= '0' && *text <= '9')
+			text++;
+		text += *text == '.';
+	}
+}
+
+static void answer(const char *line, const char *words)
+{
+	const char *count = find(words, "answer=");
+	const char *where = find(line, "ip=");
+	uint32_t n = count ? number(count) : 0;
+	uint8_t ip[4];
+
+	if (!n || !where || !net_open()) {
+		put(n ? "guest: no network\n" : "");
+		return;
+	}
+	address(where, ip);
+	put("guest: listens\n");
+	while (n)
+		n -= (uint32_t)net_answer(ip);
+	put("guest: answered\n");
 }
 
 static void obey(const char *line)
@@ -215,5 +205,6 @@ void kernel(uint32_t magic, uint32_t info)
 		put(text);
 		put("]\n");
 	}
+	answer(line, text);
 	leave(line, text);
 }
