@@ -61,7 +61,7 @@ bundle_spec()
 		  "annotations": { ${ANNOTATIONS:-} },
 		  "linux": { "cgroupsPath": "/$NS/$id", "namespaces": [
 		    { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" },
-		    { "type": "network" } ] } }
+		    { "type": "network"${NETNS:+, \"path\": \"$NETNS\"} } ] } }
 	END
 }
 
