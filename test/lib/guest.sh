@@ -6,6 +6,10 @@
 #	guest ID TYPE WORDS [ctr options] -- [arguments]
 #		ctr run; WORDS is what the kernel is told to do, by its initrd
 #
+#	stay ID [ctr options]		one that stays, detached
+#	pod_make			a pod with eth0, and a peer at the other end
+#	serve ID N			a guest in the pod that answers N pings
+#
 # Set: GUEST, the folder that becomes its root file system. MONITOR: another than qemu.
 
 KEY=com.urunc.unikernel
@@ -18,16 +22,21 @@ monitor_install()
 	chmod 755 "$T/monitors/$1"
 }
 
-guest_begin()
+guest_make()
 {
-	needs_urunc
-	"$TOP/test/peers" qemu || skip_all "QEMU can't be fetched"
 	GUEST=$T/guest
 	mkdir -p "$GUEST/my kernels" "$T/monitors"
 	"$TOP/test/guest/build" "$GUEST/my kernels/k" || exit 77
 	export PATH="$T/monitors:$PATH"
 	RUNTIME=there-is-none urunc_config "monitor_paths = [\"$PEERS\", \"$T/monitors\"]${1:+
 $1}"
+}
+
+guest_begin()
+{
+	needs_urunc
+	"$TOP/test/peers" qemu || skip_all "QEMU can't be fetched"
+	guest_make "$@"
 	containerd_start || exit 1
 	guest warm mewz exit=0 --rm >/dev/null || [ $? -eq 1 ] || exit 1
 	picture >"$T/before"
@@ -76,4 +85,36 @@ stay()
 task_pid()
 {
 	ctr task ls | awk -v id="$1" '$1 == id { print $2 }'
+}
+
+# A pod with eth0, and a peer at the other end of its cable.
+pod_make()
+{
+	ip netns add pod && ip netns add peer || return 1
+	ip link add eth0 netns pod type veth peer name far netns peer || return 1
+	ip -n pod addr add 10.4.0.2/24 dev eth0
+	ip -n peer addr add 10.4.0.1/24 dev far
+	ip -n pod link set eth0 up
+	ip -n peer link set far up
+	ip -n pod route add default via 10.4.0.1
+}
+
+ping_guest()
+{
+	ip netns exec peer busybox ping -c 1 -W 1 10.4.0.2
+}
+
+# What is in the pod, besides counters.
+pod_links()
+{
+	ip -n pod -o link | sed 's/^[0-9]*: //; s/@.*//; s/:.*//'
+	tc -n pod qdisc show | sed 's/^qdisc \([a-z]*\).* dev \([a-z0-9_]*\).*/\1 \2/'
+	tc -n pod filter show dev eth0 ingress
+}
+
+serve()
+{
+	: >"$T/$1.out"
+	guest "$1" hermit "answer=$2" --detach --log-uri "file://$T/$1.out" \
+		--with-ns network:/run/netns/pod && until_true 20 said "$1" 'listens'
 }
