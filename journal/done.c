@@ -266,6 +266,8 @@ int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_
 		r = walk(&locks.walk, place->run, "lock", err);
 	if (r == 0)
 		r = walk(&copies.walk, place->run, "rescue", err);
+	if (r == 0)
+		r = drafts_prune(place, err);
 	if (r < 0)
 		return r;
 	r = done_read(&d, place, err);

@@ -214,7 +214,8 @@ int journal_set_aside(struct journal **ret, const struct journal_place *place,
 int journal_check(struct journal *j, struct err *err);
 
 /* Remove done/ files older than @max_age_s, and the oldest over @max_count; and what
- * dead processes left: half-made files, locks and copies of tasks that are not live. */
+ * dead processes left: half-made files, locks and copies of tasks that are not live, and
+ * an hour later what they left in torn/ and <run> while they copied. */
 int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_count,
 		  struct err *err);
 

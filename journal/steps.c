@@ -82,7 +82,8 @@ static int add_run(struct journal *j, const char *plan, int64_t now_ms, int64_t 
 static int add_step(struct journal *j, int64_t run, const struct planned *step, struct err *err)
 {
 	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_STEP_ADD);
-	int r = journal_fits(j, step->want, "what a step wants", err);
+	int r = step->want ? journal_fits(j, step->want, "what a step wants", err)
+			   : journal_say(j, ENOMEM, err, "no memory for what a step wants");
 
 	if (r < 0)
 		return r;
@@ -191,7 +192,8 @@ int journal_intend(struct journal *j, int64_t step, const char *epoch, bool dura
 int journal_have(struct journal *j, int64_t step, const char *have, struct err *err)
 {
 	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_HAVE);
-	int r = journal_fits(j, have, "what a step has", err);
+	int r = have ? journal_fits(j, have, "what a step has", err)
+		     : journal_say(j, ENOMEM, err, "no memory for what a step has");
 
 	if (r < 0)
 		return r;

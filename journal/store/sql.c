@@ -4,7 +4,11 @@
 #include "journal/store/schema.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
+
+#define FCNTL_TRIES 5
 
 /* What the system said inside SQLite's I/O methods; 0 if nothing. */
 static int io_errno(sqlite3 *db)
@@ -189,6 +193,35 @@ static int make_uri(const char *file, bool immutable, char *ret, size_t max)
 }
 
 /*
+ * SQLite forgets that an unlock can fail: it holds on to the lock, waits ten seconds for
+ * itself, and gives up. So what is no conflict is tried again.
+ */
+static int patient_fcntl(int fd, int command, ...)
+{
+	va_list ap;
+	void *arg;
+	int r;
+
+	va_start(ap, command);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	for (int tries = 0; tries < FCNTL_TRIES; tries++) {
+		r = fcntl(fd, command, arg);
+		if (r >= 0 || errno == EAGAIN || errno == EACCES)
+			break;
+	}
+	return r;
+}
+
+static void be_patient(void)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+
+	if (vfs && vfs->iVersion >= 3)
+		(void)vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)patient_fcntl);
+}
+
+/*
  * Else each connection sets up 120 KiB of small slots and 85 KiB of pages, of a size
  * that is not ours. Once SQLite is in use in this process this does nothing, and need
  * not.
@@ -210,6 +243,7 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 	memset(q, 0, sizeof(*q));
 	q->file = file;
 	spare_memory();
+	be_patient();
 	if (r < 0)
 		return err_set(err, -r, "journal %s", file);
 	if (sqlite3_open_v2(uri, &q->db, flags, NULL) != SQLITE_OK)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files: made, opened, listed, finished, swept; and the names they have. */
+#include "journal/base/cleanup.h"
 #include "journal/base/file.h"
 #include "journal/journal.h"
 #include "test/lib/journal_place.h"
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct world {
@@ -341,6 +343,30 @@ static void pruning_sweeps_what_the_dead_left_half_made(void **state)
 	assert_int_equal(try_open(w, "c1", JOURNAL_OWN), 0);
 }
 
+/* Nobody can be asked whether their makers live: time tells. */
+static void what_died_while_it_copied_is_removed_an_hour_later(void **state)
+{
+	const struct timespec old[2] = { { .tv_sec = time(NULL) - 7200 },
+					 { .tv_sec = time(NULL) - 7200 } };
+	struct world *w = *state;
+	char path[2][PATH_MAX], folder[PATH_MAX];
+
+	snprintf(path[0], PATH_MAX, "%s/torn/.d.t.c1.5.db.new", w->p.place.root);
+	snprintf(path[1], PATH_MAX, "%s/read.a1b2c3/db", w->p.place.run);
+	snprintf(folder, PATH_MAX, "%s/read.a1b2c3", w->p.place.run);
+	for (size_t i = 0; i < ARRAY_SIZE(path); i++) {
+		assert_int_equal(file_mkparents(path[i], 0700, &w->err), 0);
+		assert_int_equal(file_replace(path[i], "x", 1, 0600, &w->err), 0);
+	}
+	assert_int_equal(journal_prune(&w->p.place, 3600, 10, &w->err), 0);
+	assert_int_equal(access(path[0], F_OK) + access(path[1], F_OK), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path[0], old, 0), 0);
+	assert_int_equal(utimensat(AT_FDCWD, folder, old, 0), 0);
+	assert_int_equal(journal_prune(&w->p.place, 3600, 10, &w->err), 0);
+	assert_int_equal(access(path[0], F_OK), -1);
+	assert_int_equal(access(folder, F_OK), -1);
+}
+
 static void what_a_dead_finish_left_of_one_task_is_swept(void **state)
 {
 	struct world *w = *state;
@@ -443,6 +469,7 @@ int main(void)
 		T(history_is_newest_first),
 		T(pruning_keeps_the_newest_and_the_young),
 		T(pruning_sweeps_what_the_dead_left_half_made),
+		T(what_died_while_it_copied_is_removed_an_hour_later),
 		T(what_a_dead_finish_left_of_one_task_is_swept),
 		T(a_new_file_does_not_inherit_an_old_wal),
 		T(a_long_life_can_be_folded),

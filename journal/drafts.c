@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * drafts.c - what a process that died while it copied a journal left under no task's
+ * name: half a file in torn/, or the folder of a reader.
+ *
+ * Their makers hold no lock that could be asked. But they take moments; what is an hour
+ * old has none.
+ */
+#include "journal/base/cleanup.h"
+#include "journal/base/file.h"
+#include "journal/base/text.h"
+#include "journal/list.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define DEAD_S 3600
+
+static bool is_old(int dir, const char *name, mode_t type)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & S_IFMT) == type &&
+	       time(NULL) - st.st_mtime > DEAD_S;
+}
+
+static void drop_draft(int dir, const char *name)
+{
+	if (name[0] == '.' && text_ends(name, ".new") && is_old(dir, name, S_IFREG))
+		(void)unlinkat(dir, name, 0);
+}
+
+static void drop_copy(int dir, const char *name)
+{
+	auto_dir DIR *d = NULL;
+	struct dirent *e;
+	int fd;
+
+	if (strncmp(name, "read.", 5) != 0 || !is_old(dir, name, S_IFDIR))
+		return;
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (fd >= 0 && !d)
+		(void)close(fd);
+	while (d && (e = readdir(d)) != NULL)
+		if (e->d_type == DT_REG)
+			(void)unlinkat(fd, e->d_name, 0);
+	(void)unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+static void each_name(const char *path, void (*drop)(int dir, const char *name))
+{
+	auto_dir DIR *d = opendir(path);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)) != NULL)
+		drop(dirfd(d), e->d_name);
+}
+
+int drafts_prune(const struct journal_place *place, struct err *err)
+{
+	char torn[PATH_MAX];
+	int n = snprintf(torn, sizeof(torn), "%s/torn", place->root);
+
+	if (n < 0 || (size_t)n >= sizeof(torn))
+		return err_set(err, ENAMETOOLONG, "%s", place->root);
+	each_name(torn, drop_draft);
+	each_name(place->run, drop_copy);
+	return 0;
+}
