@@ -7,6 +7,7 @@
 #include "journal/base/cleanup.h"
 #include "proto/api/google.pb-c.h"
 #include "proto/api/types.pb-c.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/drive.h"
 #include "supervisor/oci/runtime.h"
 
@@ -50,6 +51,7 @@ static char *features_of(struct node *n, const char *runtime)
 				     .out = SPAWN_CAPTURE, .err = SPAWN_NULL,
 				     .die_with_us = true };
 	auto_free char *text = NULL;
+	const char *written = NULL;
 	json_object *json;
 	struct ident who;
 	char *ret = NULL;
@@ -60,9 +62,10 @@ static char *features_of(struct node *n, const char *runtime)
 	ok = n->spawn_go(n, &who, NULL) == 0 && wait_for(n, &who);
 	if (n->spawn_output(n, &who, &text, NULL) < 0 || !ok)
 		return NULL;
-	json = json_tokener_parse(text);
+	json = json_read(text);
 	if (json_object_is_type(json, json_type_object))
-		ret = strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN));
+		written = json_write(json);
+	ret = written ? strdup(written) : NULL;
 	json_object_put(json);
 	return ret;
 }

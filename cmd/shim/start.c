@@ -9,6 +9,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/recover.h"
 #include "supervisor/service/bootstrap.h"
 
@@ -264,11 +265,13 @@ static int set_oom_score(struct err *err)
 static char *serve_args(const struct start *st)
 {
 	json_object *args = json_object_new_object();
+	const char *written;
 	char *text;
 
 	json_object_object_add(args, "socket", json_object_new_string(st->socket));
 	json_object_object_add(args, "address", json_object_new_string(st->address));
-	text = strdup(json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN));
+	written = json_write(args);
+	text = written ? strdup(written) : NULL;
 	json_object_put(args);
 	return text;
 }

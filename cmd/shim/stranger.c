@@ -8,6 +8,7 @@
  */
 #include "cmd/shim/shim.h"
 
+#include "supervisor/bundle/json.h"
 #include "supervisor/bundle/request.h"
 #include "supervisor/oci/cli.h"
 
@@ -78,7 +79,7 @@ pid_t shim_delete_stranger(const struct shim *shim)
 	auto_free char *name = note(shim, "runtime");
 	auto_free char *pid = note(shim, "init.pid");
 	auto_free char *text = note(shim, "options.json");
-	auto_json json_object *options = json_tokener_parse(text ? text : "{}");
+	auto_json json_object *options = json_read(text ? text : "{}");
 	auto_free char *runtime = NULL;
 	auto_free char *root = NULL;
 	const char *dirs = getenv("PATH");

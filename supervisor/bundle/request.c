@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "supervisor/bundle/annotations.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/step/step.h"
 
 #include <string.h>
@@ -111,7 +112,7 @@ int request_make(json_object **ret, const struct request_in *in, struct err *err
 		rc = put_unikernel(o, in->spec, err);
 	if (rc < 0)
 		return rc;
-	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+	text = json_write(o);
 	if (!text || json_object_get_userdata(o))
 		return err_set(err, ENOMEM, "note the request");
 	if (strlen(text) > JOURNAL_TEXT_MAX)

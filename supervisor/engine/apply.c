@@ -2,6 +2,7 @@
 #include "supervisor/engine/run.h"
 
 #include "journal/base/crash.h"
+#include "supervisor/bundle/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +22,7 @@ static int commit_intent(struct run *run, bool foreign, const char *why, struct 
 	r = journal_intend(run->j, at->row.seq, n->epoch(n),
 			   at->ops->effect == EFFECT_DURABLE, now, err);
 	if (r == 0 && json_object_object_length(at->have) > 0)
-		r = journal_have(run->j, at->row.seq,
-				 json_object_to_json_string_ext(at->have, JSON_C_TO_STRING_PLAIN),
-				 err);
+		r = journal_have(run->j, at->row.seq, json_write(at->have), err);
 	if (r == 0 && foreign)
 		r = journal_settle(run->j, at->row.seq, ROW_FOREIGN, why, now, err);
 	if (r == 0)

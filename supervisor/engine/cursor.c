@@ -2,6 +2,7 @@
 #include "supervisor/engine/run.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -66,11 +67,10 @@ const struct step_ops *engine_kind(const struct engine *e, const char *kind)
 static int parse(json_object **ret, const struct step_row *row, const char *name,
 		 const char *text, struct err *err)
 {
-	*ret = json_tokener_parse(text);
-	if (!json_object_is_type(*ret, json_type_object))
-		return err_say(err, EUCLEAN, "the %s of its row %lld is not a JSON object", name,
-			       (long long)row->seq);
-	return 0;
+	char what[64];
+
+	(void)snprintf(what, sizeof(what), "the %s of its row %lld", name, (long long)row->seq);
+	return json_read_row(ret, text, what, err);
 }
 
 /*
@@ -153,18 +153,18 @@ bool plan_undoes(enum plan plan, enum plan of)
 	       (plan == PLAN_EXEC_UNDO && of == PLAN_EXEC);
 }
 
-bool run_has_exec(const struct run *run, const struct step_row *row)
+int run_has_exec(const struct run *run, const struct step_row *row, struct err *err)
 {
-	auto_json json_object *want = json_tokener_parse(row->want);
+	auto_json json_object *want = NULL;
+	int r = parse(&want, row, "want", row->want, err);
 	const char *id = json_text(want, "exec_id", NULL);
 
-	return id && run->exec && strcmp(id, run->exec) == 0;
+	return r < 0 ? r : id && run->exec && strcmp(id, run->exec) == 0;
 }
 
 static int seek_exec(void *arg, const struct step_row *row, struct err *err)
 {
-	(void)err;
-	return run_has_exec(arg, row);
+	return run_has_exec(arg, row, err);
 }
 
 int run_undoes(struct run *run, const struct run_row *row, struct err *err)

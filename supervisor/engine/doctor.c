@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/engine/doctor.h"
 
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/run.h"
 #include "supervisor/engine/search.h"
 #include "supervisor/engine/work.h"
@@ -80,19 +81,23 @@ static void find(struct doctor *d, enum code code, const struct task_key *key, i
 int doctor_step(struct engine *e, struct journal *j, const struct task_row *task,
 		const struct step_row *row, struct err *err)
 {
-	auto_json json_object *want = json_tokener_parse(row->want);
-	auto_json json_object *have = json_tokener_parse(row->have);
+	auto_json json_object *want = NULL;
+	auto_json json_object *have = NULL;
 	struct step_env env = { .node = e->node, .journal = j, .config = e->config,
 				.stdio = { -1, -1, -1 }, .recovering = true };
 	struct step step = { .seq = row->seq, .ops = engine_kind(e, row->kind), .task = task,
-			     .epoch = row->epoch, .want = want, .have = have };
+			     .epoch = row->epoch };
+	int r;
 
 	if (!step.ops || !step.ops->verify)
 		return FACT_UNSURE;
-	if (!json_object_is_type(want, json_type_object) ||
-	    !json_object_is_type(have, json_type_object))
-		return err_say(err, EUCLEAN, "step %lld (%s): its want or have is not JSON",
-			       (long long)row->seq, row->kind);
+	r = json_read_row(&want, row->want, "its want", err);
+	if (r == 0)
+		r = json_read_row(&have, row->have, "its have", err);
+	if (r < 0)
+		return err_wrap(err, "step %lld (%s)", (long long)row->seq, row->kind);
+	step.want = want;
+	step.have = have;
 	return step.ops->verify(&step, &env, err);
 }
 
@@ -119,8 +124,8 @@ static const char *plain(json_object *o)
 
 static void keep_text(struct doctor *d, const struct step_row *row)
 {
-	auto_json json_object *want = json_tokener_parse(row->want);
-	auto_json json_object *have = json_tokener_parse(row->have);
+	auto_json json_object *want = json_read(row->want);
+	auto_json json_object *have = json_read(row->have);
 	char *more = NULL;
 
 	/* A state folder is in the row in two parts. */

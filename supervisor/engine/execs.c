@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/engine/execs.h"
 
+#include "supervisor/bundle/json.h"
 #include "supervisor/life/life.h"
 #include "supervisor/step/step.h"
 
@@ -19,14 +20,19 @@ struct seek {
 static int seek_step(void *arg, const struct step_row *row, struct err *err)
 {
 	struct seek *s = arg;
-	auto_json json_object *want = json_tokener_parse(row->want);
+	auto_json json_object *want = NULL;
 	json_object *exit = NULL;
+	int rc = json_read_row(&want, row->want, "the want of an exec", err);
 
-	(void)err;
+	if (rc < 0)
+		return rc;
 	if (row->state != ROW_DONE || strcmp(json_text(want, "exec_id", ""), s->exec_id) != 0)
 		return 0;
 	json_object_put(s->have);
-	s->have = json_tokener_parse(row->have);
+	s->have = NULL;
+	rc = json_read_row(&s->have, row->have, "what an exec has", err);
+	if (rc < 0)
+		return rc;
 	*s->ret = (struct exec_row){ .step = row->seq };
 	if (!json_ident(s->have, "process", &s->ret->process))
 		return 0;
@@ -64,7 +70,7 @@ static int put_exit(struct seek *s, uint32_t status, int64_t at_ns, struct err *
 		json_put_int(exit, "at_ns", at_ns);
 	}
 	json_put(s->have, "exit", exit);
-	text = json_object_to_json_string_ext(s->have, JSON_C_TO_STRING_PLAIN);
+	text = json_write(s->have);
 	if (!text || json_object_get_userdata(s->have))
 		return err_set(err, ENOMEM, "note the end of exec %s", s->exec_id);
 	return journal_have(s->j, s->ret->step, text, err);

@@ -7,6 +7,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/oci/cli.h"
 
 #include <errno.h>
@@ -42,13 +43,14 @@ static int seek_row(void *arg, const struct step_row *row, struct err *err)
 {
 	struct fence *f = arg;
 
-	(void)err;
+	int r;
+
 	if (strcmp(row->kind, FENCE_KIND) != 0)
 		return 0;
 	f->seq = row->seq;
 	f->state = row->state;
-	f->have = json_tokener_parse(row->have);
-	return 1;
+	r = json_read_row(&f->have, row->have, "what the fence has", err);
+	return r < 0 ? r : 1;
 }
 
 static int load(struct fence *f, struct err *err)
@@ -74,9 +76,7 @@ static int settle(struct fence *f, enum row_state to, const char *why, struct er
 	if (f->state == ROW_PLANNED)
 		r = journal_intend(run->j, f->seq, f->n->epoch(f->n), false, now, err);
 	if (r == 0 && f->changed)
-		r = journal_have(run->j, f->seq,
-				 json_object_to_json_string_ext(f->have, JSON_C_TO_STRING_PLAIN),
-				 err);
+		r = journal_have(run->j, f->seq, json_write(f->have), err);
 	if (r == 0 && to != ROW_INTENT)
 		r = journal_settle(run->j, f->seq, to, why, now, err);
 	return r;
@@ -188,17 +188,16 @@ static int end_child(struct fence *f, const struct child_row *row, struct err *e
 static int spared(struct fence *f, const struct child_row *row, struct err *err)
 {
 	struct step_row step;
-	bool ours;
-	int r;
+	int ours, r;
 
 	if (f->run->plan != PLAN_EXEC_UNDO)
 		return 0;
 	r = row->step ? journal_step(f->run->j, row->step, &step, err) : -ENOENT;
 	if (r < 0)
 		return r == -ENOENT ? 1 : r;
-	ours = run_has_exec(f->run, &step);
+	ours = run_has_exec(f->run, &step, err);
 	step_row_clear(&step);
-	return !ours;
+	return ours < 0 ? ours : !ours;
 }
 
 static int kill_child(void *arg, const struct child_row *row, struct err *err)

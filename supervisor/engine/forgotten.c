@@ -2,6 +2,7 @@
 #include "supervisor/engine/forgotten.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/drive.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 /* The child's answer: {"known":bool,"pid":N}. */
 static int read_answer(const struct task_row *task, const char *text, struct err *err)
 {
-	auto_json json_object *answer = json_tokener_parse(text);
+	auto_json json_object *answer = json_read(text);
 	int64_t pid;
 
 	if (!json_object_is_type(answer, json_type_object))
@@ -35,7 +36,7 @@ int task_known(struct engine *e, const struct task_row *task, struct err *err)
 	json_put_text(args, "address", task->address);
 	json_put_text(args, "ns", task->key.ns);
 	json_put_text(args, "id", task->key.id);
-	r = drive_job(e->node, JOB_ASK, json_object_to_json_string(args),
+	r = drive_job(e->node, JOB_ASK, json_write(args),
 		      e->node->now_ms(e->node) + ASK_MS, &out, err);
 	if (r < 0)
 		return err_wrap(err, "ask containerd at %s", task->address);

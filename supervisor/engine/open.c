@@ -3,6 +3,7 @@
 #include "supervisor/engine/run.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/plan.h"
 
 #include <errno.h>
@@ -42,7 +43,7 @@ int run_plan_undo(struct run *run, enum plan plan, struct err *err)
 	}
 	if (plan == PLAN_EXEC_UNDO)
 		json_put_text(want, "exec", run->exec);
-	fence.want = json_object_to_json_string_ext(want, JSON_C_TO_STRING_PLAIN);
+	fence.want = json_write(want);
 	run->plan = plan;
 	run->opened_ms = run_wall_ms(run);
 	run->fenced = false;
@@ -84,7 +85,7 @@ static int commit_plan(struct run *run, enum life_event ev, enum life_state to,
 static int parse_request(json_object **ret, const char *text, const char *what,
 			 struct err *err)
 {
-	*ret = text && *text ? json_tokener_parse(text) : json_object_new_object();
+	*ret = text && *text ? json_read(text) : json_object_new_object();
 	if (!json_object_is_type(*ret, json_type_object))
 		return err_say(err, EINVAL, "the %s is not a JSON object", what);
 	return 0;

@@ -2,6 +2,7 @@
 #include "supervisor/engine/plan.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/oci/runtime.h"
 #include "supervisor/step/step.h"
 
@@ -24,9 +25,7 @@ static int add(struct plan_list *list, const char *kind, json_object *want, stru
 	if (list->n == PLAN_STEPS_MAX)
 		return err_say(err, E2BIG, "more than %d steps: too many rootfs mounts",
 			       PLAN_STEPS_MAX);
-	text = mine && !json_object_get_userdata(mine)
-		       ? json_object_to_json_string_ext(mine, JSON_C_TO_STRING_PLAIN)
-		       : NULL;
+	text = mine && !json_object_get_userdata(mine) ? json_write(mine) : NULL;
 	if (text && strlen(text) > JOURNAL_TEXT_MAX)
 		return err_say(err, E2BIG, "what the %s step wants is %zu bytes long and the "
 			       "journal keeps %d", kind, strlen(text), JOURNAL_TEXT_MAX);

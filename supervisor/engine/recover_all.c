@@ -4,9 +4,11 @@
  */
 #include "supervisor/engine/recover.h"
 
+#include "journal/base/cleanup.h"
 #include "supervisor/bundle/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,27 @@ static int visit(struct engine *e, const struct journal_place *place, unsigned f
 	return 0;
 }
 
+/* A lock's file goes with its unlock(), unless that can't remove it, or its holder dies:
+ * then it is nobody's, and whoever can take it may remove it. */
+static void prune_locks(struct engine *e, const char *run, const char *kind)
+{
+	struct node *n = e->node;
+	auto_free char *folder = NULL;
+	char **names = NULL;
+
+	if (asprintf(&folder, "%s/lock/%s", run, kind) < 0)
+		return;
+	if (n->list_dir(n, folder, &names, NULL) < 0)
+		return;
+	for (char **name = names; name && *name; name++) {
+		auto_free char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", folder, *name) > 0 && n->lock(n, path, NULL) == 1)
+			(void)n->unlock(n, path, NULL);
+	}
+	free(names);
+}
+
 int recover_all(struct engine *e, const struct journal_place *place, unsigned flags,
 		int64_t deadline_ms,
 		int (*each)(void *arg, const struct recover_report *report, int at, int of),
@@ -64,8 +87,11 @@ int recover_all(struct engine *e, const struct journal_place *place, unsigned fl
 		recover_report_clear(&report);
 	}
 	free(keys.at);
-	if (r == 0 && !(flags & RECOVER_DRY) && e->config)
+	if (r == 0 && !(flags & RECOVER_DRY) && e->config) {
+		prune_locks(e, place->run, "socket");
+		prune_locks(e, place->run, "state");
 		(void)journal_prune(place, e->config->history_days * INT64_C(86400),
 				    e->config->history_count, NULL);
+	}
 	return r;
 }

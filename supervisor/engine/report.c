@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/engine/report.h"
 
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/run.h"
 
 #include "journal/base/cleanup.h"
@@ -60,7 +61,7 @@ static int take_step(void *arg, const struct step_row *row, struct err *err)
 static int take_killed(void *arg, const struct step_row *row, struct err *err)
 {
 	struct picture *p = arg;
-	auto_json json_object *have = json_tokener_parse(row->have);
+	auto_json json_object *have = json_read(row->have);
 	json_object *list = have ? json_list(have, "killed") : NULL;
 	struct ident who;
 

@@ -2,6 +2,7 @@
 #include "supervisor/engine/engine.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/plan.h"
 #include "supervisor/engine/run.h"
 
@@ -130,9 +131,11 @@ int run_set_exec(struct run *run, json_object *of, const char *name, struct err 
 /* Whose process an exec run is about. */
 static int seek_exec(void *arg, const struct step_row *row, struct err *err)
 {
-	auto_json json_object *want = json_tokener_parse(row->want);
-	int r = run_set_exec(arg, want, "exec_id", err);
+	auto_json json_object *want = NULL;
+	int r = json_read_row(&want, row->want, "the want of an exec", err);
 
+	if (r == 0)
+		r = run_set_exec(arg, want, "exec_id", err);
 	return r < 0 ? r : 1;
 }
 
@@ -146,7 +149,9 @@ static int seek_fence(void *arg, const struct step_row *row, struct err *err)
 	if (strcmp(row->kind, FENCE_KIND) != 0)
 		return 0;
 	run->fenced = row->state == ROW_DONE;
-	want = json_tokener_parse(row->want);
+	r = json_read_row(&want, row->want, "the want of the fence", err);
+	if (r < 0)
+		return r;
 	if (json_object_object_get_ex(want, "because", &because)) {
 		run->failed = true;
 		err_say(&run->why, (int)json_int(because, "code", EIO), "%s",

@@ -74,7 +74,7 @@ bool plan_undoes(enum plan plan, enum plan of);
  * process the one that an EXEC_UNDO is about? 1, 0, < 0. */
 int run_undoes(struct run *run, const struct run_row *row, struct err *err);
 /* Is the step one of the exec that the run is about? Pure. */
-bool run_has_exec(const struct run *run, const struct step_row *row);
+int run_has_exec(const struct run *run, const struct step_row *row, struct err *err);
 
 /* The newest living child of the step at the cursor: 1 and *ret (caller clears), 0. */
 int cursor_child(struct run *run, struct child_row *ret, struct err *err);

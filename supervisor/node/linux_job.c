@@ -7,6 +7,7 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/file.h"
 #include "proto/grpc/ask.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/node/node_linux.h"
 #include "supervisor/unikernel/facts.h"
 #include "supervisor/net/net.h"
@@ -319,9 +320,9 @@ int linux_job_number(json_object *args, const char *name, uint64_t *ret, struct 
 
 int linux_job(enum job job, const char *args, struct err *err)
 {
-	json_object *parsed = json_tokener_parse(args);
+	json_object *parsed = json_read(args);
 	int rc = parsed ? jobs[job].run(parsed, err)
-			: err_say(err, EINVAL, "job: its arguments are no JSON");
+			: err_set(err, errno, "job: its arguments");
 
 	json_object_put(parsed);
 	return rc;

@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "supervisor/bundle/config.h"
+#include "supervisor/bundle/json.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -218,7 +219,7 @@ static json_object *read_json(struct node *n, const char *folder, const char *na
 
 	if (!path || n->read_file(n, path, STATE_MAX, &text, &len, NULL) < 0)
 		return NULL;
-	return json_tokener_parse(text);
+	return json_read(text);
 }
 
 /* Pid and start time, as runc ("state.json") and crun ("status") write them. */
@@ -248,18 +249,20 @@ bool oci_cgroup_names(const char *path, const char *id)
 	return have == len || name[have - len - 1] == '-' || name[have - len - 1] == ':';
 }
 
-/* Some cgroup of the process carries the task's id in its name. */
-static bool carries_id(struct node *n, const struct ident *who, const char *id)
+/* 1: some cgroup of the process carries the task's id in its name; 0: none, or it is
+ * gone. */
+static int carries_id(struct node *n, const struct ident *who, const char *id, struct err *err)
 {
 	auto_free char *text = NULL;
 	char *save = NULL;
+	int rc = n->cgroups_of(n, who, &text, err);
 
-	if (n->cgroups_of(n, who, &text, NULL) < 0)
-		return false;
+	if (rc < 0)
+		return rc == -ESRCH || rc == -ENOENT ? 0 : rc;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		if (oci_cgroup_names(line, id))
-			return true;
-	return false;
+			return 1;
+	return 0;
 }
 
 static int by_pid(struct step *step, struct node *n, pid_t pid, struct ident *ret,
@@ -273,10 +276,10 @@ static int by_pid(struct step *step, struct node *n, pid_t pid, struct ident *re
 	rc = n->look(n, pid, &proc, err);
 	if (rc <= 0)
 		return rc;
-	if (!carries_id(n, &proc.ident, json_text(step->want, "id", "")))
-		return 0;
-	*ret = proc.ident;
-	return 1;
+	rc = carries_id(n, &proc.ident, json_text(step->want, "id", ""), err);
+	if (rc == 1)
+		*ret = proc.ident;
+	return rc;
 }
 
 int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
@@ -285,9 +288,11 @@ int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
 	struct node *n = env->node;
 	auto_free char *text = NULL;
 	size_t len = 0;
+	int rc = n->read_file(n, pid_file, PID_MAX, &text, &len, err);
 
-	if (n->read_file(n, pid_file, PID_MAX, &text, &len, NULL) < 0)
-		return 0;
+	/* What can't be read names a process all the same. */
+	if (rc < 0)
+		return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
 	return by_pid(step, n, oci_pid(text, len), ret, err);
 }
 

@@ -2,6 +2,7 @@
 #include "supervisor/rebuild/evidence.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/bundle/request.h"
 #include "supervisor/engine/search.h"
 #include "supervisor/oci/runtime.h"
@@ -283,7 +284,7 @@ static json_object *read_json(struct node *n, const char *folder, const char *na
 		return NULL;
 	}
 	return n->read_file(n, path, STATE_MAX, &text, &len, NULL) < 0 ? NULL
-								      : json_tokener_parse(text);
+								      : json_read(text);
 }
 
 /* crun and the OCI's own state name the bundle; runc has it among its labels. */

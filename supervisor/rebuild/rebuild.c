@@ -12,6 +12,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/engine/plan.h"
 #include "supervisor/oci/cli.h"
@@ -101,7 +102,7 @@ static int write_texts(struct rebuild *b, struct err *err)
 		{ TASK_SOCKET, b->ev.socket },
 		{ TASK_RUNTIME, b->ev.runtime },
 		{ TASK_RUNTIME_ROOT, b->ev.root },
-		{ TASK_REQUEST, b->request ? json_object_to_json_string(b->request) : NULL },
+		{ TASK_REQUEST, b->request ? json_write(b->request) : NULL },
 	};
 	int r = 0;
 
@@ -232,23 +233,26 @@ static int write_row(struct rebuild *b, const struct step_row *row, json_object 
 	int r = journal_intend(j, row->seq, b->n->epoch(b->n), false, now, err);
 
 	if (r == 0)
-		r = journal_have(j, row->seq,
-				 json_object_to_json_string_ext(have, JSON_C_TO_STRING_PLAIN), err);
+		r = journal_have(j, row->seq, json_write(have), err);
 	return r == 0 ? journal_settle(j, row->seq, ROW_DONE, NULL, now, err) : r;
 }
 
 static int settle_row(void *arg, const struct step_row *row, struct err *err)
 {
 	struct rebuild *b = arg;
-	auto_json json_object *want = json_tokener_parse(row->want);
+	auto_json json_object *want = NULL;
 	auto_json json_object *have = json_object_new_object();
+	int r = json_read_row(&want, row->want, "the want of a row", err);
 	struct step_env env = { .node = b->n, .journal = b->w->j,
 				.config = b->w->engine->config, .stdio = { -1, -1, -1 },
 				.recovering = true };
 	struct step step = { .seq = row->seq, .ops = step_kind(row->kind), .task = &b->task,
 			     .epoch = b->n->epoch(b->n), .want = want, .have = have };
-	int r = 0;
 
+	if (r == 0 && !have)
+		r = err_set(err, ENOMEM, "rebuild");
+	if (r < 0)
+		return r;
 	if (!step.ops || !is_held(b, row->kind))
 		return journal_settle(b->w->j, row->seq, ROW_SKIPPED, NULL,
 				      b->n->wall_ns(b->n) / 1000000, err);

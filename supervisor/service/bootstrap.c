@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 
 static int keep_options(struct bootstrap *b, const Google__Protobuf__Any *any)
 {
@@ -117,7 +118,7 @@ int bootstrap_group(char **ret, const char *json, const char *id, struct err *er
 {
 	static const char *const keys[] = { "io.containerd.runc.v2.group",
 					    "io.kubernetes.cri.sandbox-id" };
-	auto_json json_object *spec = json_tokener_parse(json);
+	auto_json json_object *spec = json_read(json);
 	json_object *notes, *value;
 	const char *group = id;
 

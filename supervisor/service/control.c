@@ -5,6 +5,7 @@
 #include "journal/base/cleanup.h"
 #include "proto/api/runc_options.pb-c.h"
 #include "proto/api/task.pb-c.h"
+#include "supervisor/bundle/json.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -72,9 +73,11 @@ static int resources_fd(const Google__Protobuf__Any *any, struct err *err)
 {
 	size_t len = any ? any->value.len : 0;
 	auto_free char *text = any ? strndup((const char *)any->value.data, len) : NULL;
-	auto_json json_object *resources = text ? json_tokener_parse(text) : NULL;
+	auto_json json_object *resources = text ? json_read(text) : NULL;
 	auto_fd int fd = -1;
 
+	if (!text || (!resources && errno == ENOMEM))
+		return err_set(err, ENOMEM, "the resources");
 	if (!json_object_is_type(resources, json_type_object))
 		return err_say(err, EPROTO, "the resources are no JSON object");
 	fd = memfd_create("resources", MFD_CLOEXEC);
@@ -162,7 +165,7 @@ void control_checkpoint(struct task *t, struct call *call, const void *in)
 		      : err_set(&err, ENOMEM, "checkpoint %s", t->row.key.id);
 
 	if (rc == 0) {
-		options.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN);
+		options.args = json_write(args);
 		rc = op_begin(t, EV_CHECKPOINT, &options, call, on_done, &err);
 	}
 	if (rc < 0)

@@ -5,6 +5,7 @@
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/status.h"
 #include "supervisor/bundle/config.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/bundle/options.h"
 #include "supervisor/bundle/request.h"
 #include "supervisor/io/console.h"
@@ -300,7 +301,7 @@ static int open_plan(struct create *c, struct err *err)
 	if (rc < 0)
 		return rc;
 	streams_give(t->streams, &options);
-	options.request = json_object_to_json_string_ext(c->request, JSON_C_TO_STRING_PLAIN);
+	options.request = json_write(c->request);
 	rc = op_begin(t, EV_CREATE, &options, c->call, on_created, err);
 	if (rc < 0)
 		return rc;

@@ -6,6 +6,7 @@
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/status.h"
 #include "supervisor/bundle/config.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/execs.h"
 #include "supervisor/io/console.h"
 
@@ -28,11 +29,13 @@ static int read_process(struct exec *e, const Containerd__Task__V2__ExecProcessR
 
 	if (!text)
 		return err_set(err, ENOMEM, "exec %s", in->exec_id);
-	process = json_tokener_parse(text);
+	process = json_read(text);
+	if (!process && errno == ENOMEM)
+		return err_set(err, ENOMEM, "exec %s", in->exec_id);
 	if (!json_object_is_type(process, json_type_object))
 		return err_say(err, EPROTO, "exec %s: its process is no JSON object", in->exec_id);
 	json_object_object_add(process, "terminal", json_object_new_boolean(in->terminal));
-	out = json_object_to_json_string_ext(process, JSON_C_TO_STRING_PLAIN);
+	out = json_write(process);
 	e->process = out ? strdup(out) : NULL;
 	return e->process ? 0 : err_set(err, ENOMEM, "exec %s", in->exec_id);
 }
@@ -218,7 +221,7 @@ static int begin(struct exec *e, enum life_event ev, struct call *call,
 		return err_set(err, ENOMEM, "exec %s", e->id);
 	if (ev == EV_EXEC)
 		streams_give(e->streams, &options);
-	options.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN);
+	options.args = json_write(args);
 	options.input = ev == EV_EXEC ? e->process : NULL;
 	rc = op_begin(e->task, ev, &options, call, end, err);
 	if (rc < 0)

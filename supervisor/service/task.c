@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/service/task.h"
 
+#include "supervisor/bundle/json.h"
 #include "supervisor/engine/plan.h"
 
 #include "journal/base/cleanup.h" /* after json.h */
@@ -156,10 +157,11 @@ static const struct outbox_hooks outbox_hooks = { .drained = on_drained,
 /* What an earlier server was asked, from the row. */
 static int read_row_request(struct task *t, struct err *err)
 {
-	auto_json json_object *request =
-		json_tokener_parse(t->row.request[0] ? t->row.request : "{}");
+	const char *text = t->row.request[0] ? t->row.request : "{}";
+	auto_json json_object *request = NULL;
+	int rc = json_read_row(&request, text, "what Create asked", err);
 
-	return task_read_request(t, request, err);
+	return rc == 0 ? task_read_request(t, request, err) : rc;
 }
 
 static void on_resumed(struct op *op, const struct run_end *end)

@@ -20,6 +20,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/node/cgroup_paths.h"
 #include "supervisor/oci/cli.h"
 
@@ -421,10 +422,13 @@ static int seek_init(void *arg, const struct step_row *row, struct err *err)
 {
 	auto_json json_object *have = NULL;
 	const char *text;
+	int rc;
 
 	if (strcmp(row->kind, "init") != 0)
 		return 0;
-	have = json_tokener_parse(row->have);
+	rc = json_read_row(&have, row->have, "what init has", err);
+	if (rc < 0)
+		return rc;
 	text = json_text(have, "cgroups", "");
 	return text[0] ? undo_real(arg, text, err) : 0;
 }

@@ -4,6 +4,7 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "supervisor/bundle/config.h"
+#include "supervisor/bundle/json.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -28,7 +29,7 @@ int step_save(struct step *step, struct step_env *env, struct err *err)
 	/* A member that could not be added has left its mark: see json_add(). */
 	if (json_object_get_userdata(step->have))
 		return err_set(err, ENOMEM, "note what the %s step has", step->ops->kind);
-	text = json_object_to_json_string_ext(step->have, JSON_C_TO_STRING_PLAIN);
+	text = json_write(step->have);
 	if (!text)
 		return err_set(err, ENOMEM, "note what the %s step has", step->ops->kind);
 	rc = journal_have(env->journal, step->seq, text, err);
@@ -88,7 +89,7 @@ int step_job(struct step *step, struct step_env *env, enum job job, json_object 
 	     const char *what, struct wait *next, struct err *err)
 {
 	auto_json json_object *mine = args;
-	const char *text = args ? json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN)
+	const char *text = args ? json_write(args)
 				: NULL;
 	struct spawn spawn = {
 		.job = job,
@@ -256,11 +257,12 @@ json_object *json_list(json_object *o, const char *name)
 /* A failure is remembered in the object itself, where no memory is needed for it. */
 static void json_add(json_object *o, const char *name, json_object *value)
 {
-	if (value && !json_object_get_userdata(value) &&
+	if (o && value && !json_object_get_userdata(value) &&
 	    json_object_object_add(o, name, value) == 0)
 		return;
 	json_object_put(value);
-	json_object_set_userdata(o, o, NULL);
+	if (o)
+		json_object_set_userdata(o, o, NULL);
 }
 
 void json_put_text(json_object *o, const char *name, const char *value)
