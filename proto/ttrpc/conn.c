@@ -272,6 +272,19 @@ static int enqueue(struct conn *c, uint8_t *data, size_t len, size_t at)
 	return event_add(&c->writable, NULL) < 0 ? ENOMEM : 0;
 }
 
+static void send_rest(struct conn *c, const uint8_t *data, size_t len)
+{
+	uint8_t *copy = malloc(len);
+	int code = ENOMEM;
+
+	if (copy) {
+		memcpy(copy, data, len);
+		code = enqueue(c, copy, len, 0);
+	}
+	if (code)
+		fail_later(c, code);
+}
+
 void conn_send(struct conn *c, uint8_t *data, size_t len)
 {
 	ssize_t n = 0;
@@ -300,6 +313,20 @@ void conn_send(struct conn *c, uint8_t *data, size_t len)
 		c->paused = true;
 		(void)event_del(&c->readable);
 	}
+}
+
+bool conn_send_now(struct conn *c, const uint8_t *data, size_t len)
+{
+	ssize_t n;
+
+	if (c->over || c->freed || c->error || !STAILQ_EMPTY(&c->queue))
+		return false;
+	n = send(c->fd, data, len, MSG_NOSIGNAL);
+	if (n <= 0)
+		return false; /* and what is wrong the next one will see */
+	if ((size_t)n < len)
+		send_rest(c, data + n, len - (size_t)n);
+	return true;
 }
 
 size_t conn_unsent(const struct conn *c)

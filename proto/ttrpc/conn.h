@@ -47,6 +47,10 @@ int conn_new(struct conn **ret, struct event_base *base, int fd, const struct co
  * shows as ops->lost, from the loop. */
 void conn_send(struct conn *c, uint8_t *data, size_t len);
 
+/* The same without memory, for a frame that stays the caller's. false: none of it was
+ * sent, the kernel takes nothing now. */
+bool conn_send_now(struct conn *c, const uint8_t *data, size_t len);
+
 size_t conn_unsent(const struct conn *c); /* bytes queued */
 
 /* Read no more, for good. */

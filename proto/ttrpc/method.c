@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define SMALL_MAX 2048 /* bytes of a frame that needs no memory of its own */
 #define TEXT_MAX (2 * ERR_TEXT_MAX) /* an error's text and the class behind it */
 
 static void *budget_alloc(void *arg, size_t size)
@@ -47,6 +48,7 @@ static void peer_respond(struct peer *p, uint32_t id, const Ttrpc__Response *r)
 {
 	size_t n = ttrpc__response__get_packed_size(r);
 	struct frame f = { .len = (uint32_t)n, .id = id, .type = FRAME_RESPONSE };
+	uint8_t small[SMALL_MAX];
 	uint8_t *data;
 
 	if (n > FRAME_MAX) {
@@ -54,11 +56,21 @@ static void peer_respond(struct peer *p, uint32_t id, const Ttrpc__Response *r)
 			  "ttrpc: the answer does not fit into 4194304 bytes");
 		return;
 	}
-	data = malloc(FRAME_HEAD + n);
-	if (!data)
-		return; /* the caller's deadline will tell it */
+	data = FRAME_HEAD + n <= sizeof(small) ? small : malloc(FRAME_HEAD + n);
+	if (!data) {
+		peer_fail(p, id, STATUS_RESOURCE_EXHAUSTED, "ttrpc: no memory for the answer");
+		return;
+	}
 	frame_encode(data, &f);
 	(void)ttrpc__response__pack(r, data + FRAME_HEAD);
+	if (data == small) {
+		if (conn_send_now(p->conn, data, FRAME_HEAD + n))
+			return;
+		data = malloc(FRAME_HEAD + n);
+		if (!data)
+			return; /* the caller's deadline will tell it */
+		memcpy(data, small, FRAME_HEAD + n);
+	}
 	conn_send(p->conn, data, FRAME_HEAD + n);
 }
 
@@ -174,6 +186,9 @@ void call_answer(struct call *call, const ProtobufCMessage *out)
 		if (data) {
 			(void)protobuf_c_message_pack(out, data);
 			peer_respond(call->peer, call->id, &r);
+		} else {
+			peer_fail(call->peer, call->id, STATUS_RESOURCE_EXHAUSTED,
+				  "it is done, but there is no memory for the answer");
 		}
 	}
 	call_drop(call);

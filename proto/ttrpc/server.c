@@ -302,7 +302,7 @@ int server_listen(struct server *s, int fd, struct err *err)
 		return err_set(err, errno, "ttrpc: set up the listening socket");
 	if (event_assign(&s->acceptable, s->base, fd, EV_READ | EV_PERSIST, on_acceptable, s) < 0 ||
 	    event_add(&s->acceptable, NULL) < 0)
-		return err_set(err, EINVAL, "ttrpc: watch the listening socket");
+		return err_set(err, ENOMEM, "ttrpc: watch the listening socket");
 	s->fd = fd;
 	return 0;
 }
