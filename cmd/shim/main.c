@@ -11,6 +11,7 @@
 #include "journal/base/crash.h"
 #include "supervisor/node/node_linux.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,8 +133,10 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int rc;
 
-	if (open_standard() < 0)
+	if (open_standard() < 0) {
+		fprintf(stderr, "%s: can't open /dev/null: %s", SHIM_NAME, strerror(errno));
 		return 1;
+	}
 	if (flags_parse(&shim.flags, argc, (const char *const *)argv, &err) < 0) {
 		fprintf(stderr, "%s: %s\n%s", SHIM_NAME, err.text, flags_usage);
 		return 2;

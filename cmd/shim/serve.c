@@ -8,11 +8,15 @@
 #include "journal/base/crash.h"
 #include "supervisor/service/service.h"
 
+#include <fcntl.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
 #define OWN_AGAIN_US 200
 #define OWN_MAX_MS   10000 /* for a starter that was stopped on its way out */
+#define AGAIN_N      20    /* times that serving is begun                   */
+#define AGAIN_MS     50
 
 /* The starter still holds the lock for a moment: it prints the address last. */
 static int own(struct journal **ret, struct shim *shim, struct err *err)
@@ -31,20 +35,52 @@ static int own(struct journal **ret, struct shim *shim, struct err *err)
 	}
 }
 
-/* @listen_fd is consumed. */
-static int serve(struct shim *shim, int listen_fd, struct log *log, struct err *err)
+static int serve_once(struct shim *shim, int listen_fd, struct log *log, struct err *err)
 {
 	struct service_options o = { .node = shim->node, .config = &shim->config,
-				     .place = &shim->place, .listen_fd = listen_fd, .log = log };
-	int rc;
+				     .place = &shim->place, .log = log };
+	int rc = own(&o.journal, shim, err);
 
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-		return err_set(err, errno, "can't become the reaper of the container");
-	rc = own(&o.journal, shim, err);
 	if (rc < 0)
 		return rc;
+	o.listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3);
+	if (o.listen_fd < 0) {
+		rc = err_set(err, errno, "can't keep the listening socket");
+		journal_close(o.journal);
+		return rc;
+	}
 	crash_point("serving");
 	return service_run(&o, err);
+}
+
+/* What the node has none of now, it may have again in a moment. */
+static bool may_pass(int rc)
+{
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EIO || rc == -EBUSY ||
+	       rc == -EINTR || rc == -ENOSPC || rc == -EPERM;
+}
+
+/* Serving begins by resuming, so that it may begin again. Who has connected meanwhile
+ * waits: the socket listens. @listen_fd is consumed. */
+static int serve(struct shim *shim, int listen_fd, struct log *log, struct err *err)
+{
+	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000 };
+	int rc = -EINTR;
+
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		log_say(log, LOG_LEVEL_WARNING, "can't become the reaper of the container: %s",
+			strerror(errno));
+	for (int tries = 1; tries <= AGAIN_N && may_pass(rc); tries++) {
+		if (tries > 1) {
+			log_say(log, LOG_LEVEL_WARNING, "%s/%s: the shim begins again: %s",
+				shim->key.ns, shim->key.id, err->text);
+			nanosleep(&pause, NULL);
+		}
+		*err = (struct err)ERR_INIT;
+		rc = serve_once(shim, listen_fd, log, err);
+	}
+	(void)close(listen_fd);
+	return rc;
 }
 
 int shim_serve(void *arg)

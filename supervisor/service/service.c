@@ -4,6 +4,7 @@
 #include "journal/base/cleanup.h"
 #include "proto/ttrpc/server.h"
 #include "supervisor/bundle/config.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/service/task.h"
 
 #include <errno.h>
@@ -11,6 +12,8 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 /* ---- the end ----------------------------------------------------------------------- */
 
@@ -186,7 +189,7 @@ static int sync_begin(struct service *s, struct err *err)
 	if (!args || asprintf(&wal, "%s-wal", journal_file(s->task->journal)) < 0)
 		return err_set(err, ENOMEM, "flush the journal");
 	json_put_text(args, "path", wal);
-	spawn.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN);
+	spawn.args = json_write(args);
 	rc = n->spawn(n, &spawn, &s->sync, err);
 	if (rc < 0)
 		return rc;
@@ -227,41 +230,61 @@ void service_rest_soon(struct service *s)
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
-static void on_child(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	exit_reap_orphans(arg);
-}
-
 /* An orderly exit: with a task its rows stay, and whoever comes next goes on. */
-static void on_term(evutil_socket_t fd, short what, void *arg)
+static void on_term(struct service *s, int signal)
 {
-	struct service *s = arg;
-
-	(void)what;
 	if (!task_is_busy(s->task)) {
 		service_end(s);
 		return;
 	}
 	log_say(s->o->log, LOG_LEVEL_WARNING,
-		"signal %d: the shim ends; task %s stays as it is, in the journal", (int)fd,
+		"signal %d: the shim ends; task %s stays as it is, in the journal", signal,
 		s->task->row.key.id);
 	s->ending = true;
 	stop(s);
 }
 
+/* A read that fails leaves the signal where it is: it is seen again. */
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct service *s = arg;
+	struct signalfd_siginfo si;
+
+	(void)what;
+	while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGCHLD)
+			exit_reap_orphans(s);
+		else
+			on_term(s, (int)si.ssi_signo);
+	}
+}
+
+/* By a descriptor: libevent's own way ends the process when its pipe can't be read. */
 static int signals_begin(struct service *s)
 {
-	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT };
+	sigset_t ours;
 
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		s->signals[i] = evsignal_new(s->base, signals[i], i ? on_term : on_child, s);
-		if (!s->signals[i] || event_add(s->signals[i], NULL) < 0)
-			return -ENOMEM;
-	}
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGCHLD);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGINT);
+	s->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd < 0)
+		return -errno;
+	(void)sigprocmask(SIG_BLOCK, &ours, &s->signals_before);
 	(void)signal(SIGPIPE, SIG_IGN);
-	return 0;
+	s->signals = event_new(s->base, s->signal_fd, EV_READ | EV_PERSIST, on_signal, s);
+	return s->signals && event_add(s->signals, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+static void signals_end(struct service *s)
+{
+	if (s->signals)
+		event_free(s->signals);
+	if (s->signal_fd < 0)
+		return;
+	(void)close(s->signal_fd);
+	(void)sigprocmask(SIG_SETMASK, &s->signals_before, NULL);
 }
 
 /* ---- begin and end ------------------------------------------------------------------------- */
@@ -304,9 +327,7 @@ static int serve_begin(struct service *s, const struct server_hooks *hooks, stru
 
 static void service_clear(struct service *s)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
-		if (s->signals[i])
-			event_free(s->signals[i]);
+	signals_end(s);
 	if (s->synced)
 		event_free(s->synced);
 	if (s->idle)
@@ -341,7 +362,7 @@ int service_run(const struct service_options *options, struct err *err)
 	static const struct server_hooks hooks = {
 		.opened = on_peers, .closed = on_peers, .stopped = on_stopped,
 	};
-	struct service s = { .o = options,
+	struct service s = { .o = options, .signal_fd = -1,
 			     .engine = { .node = options->node, .config = options->config } };
 	struct journal *j = options->journal;
 	int rc = loop_begin(&s, err);

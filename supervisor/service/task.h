@@ -14,6 +14,8 @@
 #include "supervisor/service/service.h"
 #include "supervisor/service/streams.h"
 
+#include <signal.h>
+
 #define EXIT_AGAIN_MS 20   /* the journal was busy              */
 #define DRAIN_MS      5000 /* for the last events, at the end   */
 #define STOP_MS       500  /* for peers to read the last answer */
@@ -34,7 +36,9 @@ struct service {
 	struct event_base *base;
 	struct server *server;
 	struct task *task; /* the shim's only one */
-	struct event *signals[3];
+	struct event *signals; /* readable: signal_fd */
+	int signal_fd;
+	sigset_t signals_before;
 	struct event *idle, *drain, *rest;
 	struct event *synced;     /* the end of .sync; NULL: there is none */
 	struct ident sync;        /* flushes the WAL, so that a fold is short */
