@@ -60,7 +60,7 @@ TLIB  := $(wildcard test/lib/*.c)
 UNIT  := $(patsubst %.c,$(B)/%,$(wildcard test/unit/*/test_*.c))
 SIM   := $(patsubst %.c,$(B)/%,$(wildcard test/sim/test_*.c))
 HOST  := $(patsubst %.c,$(B)/%,$(wildcard test/host/test_*.c))
-TOOLS := $(patsubst test/tool/%.c,$(B)/%,$(wildcard test/tool/*.c)) $(B)/calls
+TOOLS := $(patsubst test/tool/%.c,$(B)/%,$(wildcard test/tool/*.c)) $(B)/calls $(B)/famine.so
 
 pb    := $(PROTO:%.proto=$(B)/%.pb-c.o)
 objs   = $(patsubst %.c,$(B)/%.o,$(1))
@@ -87,10 +87,13 @@ $(BINS):
 
 $(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+$(B)/famine.so: test/preload/famine.c
+	@mkdir -p $(@D)
+	$(call q,LD)$(CC) $(CPPFLAGS) -std=gnu11 -O2 -fPIC -shared -Wall -Wextra -Werror $< -o $@
 $(B)/calls: $(call objs,$(wildcard test/calls/*.c)) $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(B)/sweep: $(B)/test/calls/life.o $(B)/test/calls/picture.o
-$(filter-out $(B)/calls,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
+$(filter-out $(B)/calls $(B)/famine.so,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(B)/liburunc.a $(LDLIBS) -o $@
 
 # The version is told by the programs alone: a commit does not make all else new.

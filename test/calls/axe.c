@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -32,6 +33,8 @@ struct axe {
 	pid_t tracer;
 	volatile long seen, number;
 	volatile bool fell;
+	volatile long each[AXE_ERRORS];
+	struct famine *famine; /* instead of a tracer */
 };
 
 struct tracer {
@@ -40,6 +43,7 @@ struct tracer {
 	struct traced at[TRACED_MAX];
 	size_t count;
 	bool armed, failing;
+	unsigned long long loader, loader_end; /* its code, in the target */
 };
 
 /* ---- which calls can fail how ------------------------------------------------------------ */
@@ -53,7 +57,8 @@ static const long no_space[] = { SYS_write, SYS_pwrite64, SYS_writev, SYS_mkdir,
 static const long bad_disk[] = { SYS_read, SYS_pread64, SYS_write, SYS_pwrite64, SYS_fsync,
 				 SYS_fdatasync, SYS_openat, SYS_getdents64, SYS_newfstatat,
 				 SYS_ftruncate, SYS_mkdir, SYS_unlink, SYS_unlinkat, SYS_rmdir,
-				 SYS_rename, SYS_mount, SYS_readlink, SYS_readlinkat, SYS_execve };
+				 SYS_rename, SYS_mount, SYS_readlink, SYS_readlinkat, SYS_execve,
+				 SYS_fcntl };
 static const long no_memory[] = { SYS_mmap, SYS_clone, SYS_fork, SYS_openat, SYS_mount,
 				  SYS_socket, SYS_socketpair, SYS_epoll_create1, SYS_epoll_ctl,
 				  SYS_newfstatat, SYS_getdents64, SYS_memfd_create,
@@ -61,24 +66,41 @@ static const long no_memory[] = { SYS_mmap, SYS_clone, SYS_fork, SYS_openat, SYS
 static const long no_files[] = { SYS_openat, SYS_socket, SYS_socketpair, SYS_accept4, SYS_pipe2,
 				 SYS_epoll_create1, SYS_memfd_create, SYS_pidfd_open, SYS_dup,
 				 SYS_signalfd4, SYS_timerfd_create, SYS_eventfd2 };
+static const long interrupted[] = { SYS_read, SYS_pread64, SYS_write, SYS_pwrite64, SYS_openat,
+				    SYS_accept4, SYS_connect, SYS_poll, SYS_ppoll, SYS_epoll_wait,
+				    SYS_wait4, SYS_sendto, SYS_sendmsg, SYS_recvfrom, SYS_recvmsg,
+				    SYS_fcntl, SYS_ftruncate, SYS_fallocate, SYS_nanosleep,
+				    SYS_clock_nanosleep, SYS_dup2, SYS_dup3, SYS_statfs };
+static const long busy[] = { SYS_mount, SYS_umount2, SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_unlinkat,
+			     SYS_rename, SYS_openat, SYS_dup2, SYS_write, SYS_move_mount };
+static const long forbidden[] = { SYS_openat, SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_unlinkat,
+				  SYS_rename, SYS_link, SYS_symlink, SYS_mknod, SYS_mknodat,
+				  SYS_mount, SYS_umount2, SYS_setns, SYS_unshare, SYS_chmod,
+				  SYS_fchmod, SYS_fchmodat, SYS_chown, SYS_fchownat, SYS_kill,
+				  SYS_pidfd_send_signal, SYS_pidfd_open, SYS_fcntl, SYS_write,
+				  SYS_connect, SYS_bind, SYS_socket, SYS_sendto, SYS_prctl,
+				  SYS_epoll_ctl, SYS_clone, SYS_execve, SYS_ioctl };
 
-static const struct {
-	int error;
-	const long *calls;
-	size_t n;
-} failing[] = {
-	{ ENOSPC, no_space, ARRAY_SIZE(no_space) },
-	{ EIO, bad_disk, ARRAY_SIZE(bad_disk) },
-	{ ENOMEM, no_memory, ARRAY_SIZE(no_memory) },
-	{ EMFILE, no_files, ARRAY_SIZE(no_files) },
+const struct axe_error axe_errors[AXE_ERRORS] = {
+	{ ENOSPC, "ENOSPC" }, { EIO, "EIO" },	  { ENOMEM, "ENOMEM" }, { EMFILE, "EMFILE" },
+	{ EINTR, "EINTR" },   { EBUSY, "EBUSY" }, { EPERM, "EPERM" },
 };
 
-static bool may_fail(int error, long number)
+static const struct {
+	const long *calls;
+	size_t n;
+} failing[AXE_ERRORS] = {
+	{ no_space, ARRAY_SIZE(no_space) },   { bad_disk, ARRAY_SIZE(bad_disk) },
+	{ no_memory, ARRAY_SIZE(no_memory) }, { no_files, ARRAY_SIZE(no_files) },
+	{ interrupted, ARRAY_SIZE(interrupted) }, { busy, ARRAY_SIZE(busy) },
+	{ forbidden, ARRAY_SIZE(forbidden) },
+};
+
+static bool may_fail(size_t with, long number)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(failing); i++)
-		for (size_t k = 0; failing[i].error == error && k < failing[i].n; k++)
-			if (failing[i].calls[k] == number)
-				return true;
+	for (size_t i = 0; i < failing[with].n; i++)
+		if (failing[with].calls[i] == number)
+			return true;
 	return false;
 }
 
@@ -151,11 +173,63 @@ static void set_regs(pid_t pid, long number, long result)
 	(void)ptrace(PTRACE_SETREGS, pid, 0, &regs);
 }
 
-static void on_entry(struct tracer *t, pid_t pid, long number)
+/* What stands where AT_BASE points is the dynamic loader, and so is all of its file. */
+static void find_loader(struct tracer *t)
+{
+	unsigned long aux[2], base = 0;
+	char path[64], name[256], seen[256] = "";
+	auto_file FILE *auxv = NULL;
+	auto_file FILE *maps = NULL;
+	auto_free char *line = NULL;
+	unsigned long long from, to;
+	size_t room = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", (int)t->order->target);
+	auxv = fopen(path, "re");
+	while (auxv && fread(aux, sizeof(aux), 1, auxv) == 1)
+		if (aux[0] == AT_BASE)
+			base = aux[1];
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)t->order->target);
+	maps = fopen(path, "re");
+	while (maps && base && getline(&line, &room, maps) > 0) {
+		if (sscanf(line, "%llx-%llx %*s %*s %*s %*s %255s", &from, &to, name) != 3)
+			continue;
+		if (from == base) {
+			t->loader = from;
+			snprintf(seen, sizeof(seen), "%s", name);
+		}
+		if (strcmp(name, seen) == 0)
+			t->loader_end = to;
+	}
+}
+
+/* Before main() there is nobody to answer: the loader says so, or dies of it. */
+static bool counts(const struct tracer *t, const struct __ptrace_syscall_info *info)
 {
 	const struct axe_order *o = t->order;
+	unsigned long long at = info->instruction_pointer;
+	bool any = false;
 
-	if (!t->armed || (o->error && !may_fail(o->error, number)))
+	if (!o->error || !t->armed)
+		return t->armed;
+	if (at >= t->loader && at < t->loader_end)
+		return false;
+	for (size_t i = 0; i < AXE_ERRORS; i++) {
+		if ((o->n && axe_errors[i].code != o->error) ||
+		    !may_fail(i, (long)info->entry.nr))
+			continue;
+		t->axe->each[i]++;
+		any = true;
+	}
+	return any;
+}
+
+static void on_entry(struct tracer *t, pid_t pid, const struct __ptrace_syscall_info *info)
+{
+	const struct axe_order *o = t->order;
+	long number = (long)info->entry.nr;
+
+	if (!counts(t, info))
 		return;
 	t->axe->number = number;
 	t->axe->seen++;
@@ -174,7 +248,7 @@ static void on_call(struct tracer *t, pid_t pid)
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) <= 0)
 		return;
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
-		on_entry(t, pid, (long)info.entry.nr);
+		on_entry(t, pid, &info);
 	} else if (info.op == PTRACE_SYSCALL_INFO_EXIT && t->failing) {
 		set_regs(pid, 0, -t->order->error);
 		t->axe->fell = true;
@@ -193,8 +267,9 @@ static int on_stop(struct tracer *t, pid_t pid, int status)
 	    event == PTRACE_EVENT_CLONE) {
 		if (ptrace(PTRACE_GETEVENTMSG, pid, 0, &child) == 0)
 			find(t, (pid_t)child)->parent = pid;
-	} else if (event == PTRACE_EVENT_EXEC) {
-		t->armed = t->armed || pid == t->order->target;
+	} else if (event == PTRACE_EVENT_EXEC && pid == t->order->target) {
+		t->armed = true;
+		find_loader(t);
 	} else if (sig == (SIGTRAP | 0x80)) {
 		on_call(t, pid);
 	} else if (!event) {
@@ -247,6 +322,15 @@ static _Noreturn void trace(struct axe *axe, const struct axe_order *order, int 
 
 /* ---- outside ------------------------------------------------------------------------------------- */
 
+/* The target does it to itself. */
+static struct axe *famine_raise(struct axe *axe, const struct axe_order *order)
+{
+	axe->famine = order->famine;
+	*axe->famine = (struct famine){ .n = order->n };
+	axe->famine->target = order->target;
+	return axe;
+}
+
 struct axe *axe_raise(const struct axe_order *order)
 {
 	struct axe *axe = mmap(NULL, sizeof(*axe), PROT_READ | PROT_WRITE,
@@ -255,7 +339,11 @@ struct axe *axe_raise(const struct axe_order *order)
 	char byte;
 	pid_t pid;
 
-	if (axe == MAP_FAILED || pipe2(ready, O_CLOEXEC) < 0)
+	if (axe == MAP_FAILED)
+		return NULL;
+	if (order->famine)
+		return famine_raise(axe, order);
+	if (pipe2(ready, O_CLOEXEC) < 0)
 		return NULL;
 	pid = fork(); /* its 0 must not be written into what both share */
 	if (pid == 0)
@@ -274,17 +362,23 @@ struct axe *axe_raise(const struct axe_order *order)
 
 long axe_seen(const struct axe *axe)
 {
-	return axe->seen;
+	return axe->famine ? axe->famine->seen : axe->seen;
 }
 
 struct axe_result axe_lower(struct axe *axe)
 {
 	struct axe_result result = { .fell = false };
 
-	if (axe->tracer > 0) {
+	if (axe->famine) {
+		axe->famine->target = 0;
+		result = (struct axe_result){ .fell = axe->famine->fell,
+					      .seen = axe->famine->seen };
+	} else if (axe->tracer > 0) {
 		kill(axe->tracer, SIGKILL);
 		waitpid(axe->tracer, NULL, 0);
-		result = (struct axe_result){ axe->fell, axe->seen, axe->number };
+		result = (struct axe_result){ .fell = axe->fell, .seen = axe->seen,
+					      .number = axe->number };
+		memcpy(result.each, (const void *)axe->each, sizeof(result.each));
 	}
 	munmap(axe, sizeof(*axe));
 	return result;

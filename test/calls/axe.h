@@ -10,9 +10,9 @@
  * it falls, before the call is carried out. The target need not be our child.
  */
 
-#include <stdbool.h>
+#include "test/calls/famine.h"
+
 #include <stddef.h>
-#include <sys/types.h>
 
 enum axe_who {
 	AXE_SELF, /* the target alone                                            */
@@ -21,12 +21,23 @@ enum axe_who {
 	AXE_WHO_N,
 };
 
+/* What calls are made to fail with. */
+struct axe_error {
+	int code;
+	const char *name;
+};
+
+#define AXE_ERRORS 7
+extern const struct axe_error axe_errors[AXE_ERRORS];
+
 struct axe_order {
 	pid_t target;
 	long n;            /* 0: count only                                      */
 	enum axe_who who;
 	int error;         /* an errno: nobody dies, the Nth call that may so
-			    * fail does; only such calls are counted             */
+			    * fail does; only such calls are counted, and none of
+			    * the dynamic loader's                               */
+	struct famine *famine; /* not NULL: allocations instead of calls; lent   */
 	bool from_exec;    /* count from the target's next exec, not from now    */
 	const pid_t *spared; /* lent during axe_raise()                          */
 	size_t n_spared;
@@ -34,8 +45,9 @@ struct axe_order {
 
 struct axe_result {
 	bool fell;
-	long seen;   /* calls counted          */
+	long seen;   /* calls, or allocations, counted */
 	long number; /* of the last one of them */
+	long each[AXE_ERRORS]; /* n was 0: how many may fail so */
 };
 
 struct axe;

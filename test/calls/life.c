@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/calls/life.h"
 
+#include <json-c/json.h>
+
 #include "journal/base/cleanup.h"
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/client.h"
@@ -18,6 +20,7 @@
 
 #define CALL_MS  10000
 #define OWNER_MS 5000
+#define EXEC_ID  "e"
 
 void nap(void)
 {
@@ -82,6 +85,14 @@ bool life_prepare(struct life *l)
 	l->log = open(path, O_RDWR | O_CLOEXEC);
 	l->server = 0;
 	return l->log >= 0;
+}
+
+void life_log(const struct life *l, char *ret, size_t size)
+{
+	struct pollfd ready = { .fd = l->log, .events = POLLIN };
+	ssize_t n = l->log >= 0 && poll(&ready, 1, 0) > 0 ? read(l->log, ret, size - 1) : 0;
+
+	ret[n > 0 ? n : 0] = '\0';
 }
 
 static int unlink_one(const char *path, const struct stat *st, int flag, struct FTW *at)
@@ -220,6 +231,42 @@ static int create(const struct life *l, struct err *err)
 	return ask(l, "Create", &in, err);
 }
 
+/* The process is the container's own, once more. */
+static int exec(const struct life *l, struct err *err)
+{
+	Containerd__Task__V2__ExecProcessRequest in =
+		CONTAINERD__TASK__V2__EXEC_PROCESS_REQUEST__INIT;
+	Google__Protobuf__Any spec = GOOGLE__PROTOBUF__ANY__INIT;
+	auto_json json_object *config = json_object_from_file(l->spec);
+	json_object *process = NULL;
+	char type[] = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+	const char *text;
+
+	if (!config || !json_object_object_get_ex(config, "process", &process))
+		return err_say(err, EINVAL, "%s has no process", l->spec);
+	text = json_object_to_json_string(process);
+	spec.type_url = type;
+	spec.value = (ProtobufCBinaryData){ .len = strlen(text), .data = (uint8_t *)text };
+	in.id = (char *)l->id;
+	in.exec_id = (char *)EXEC_ID;
+	in.spec = &spec;
+	return ask(l, "Exec", &in, err);
+}
+
+/* Of what was added to the container: Start, Kill, Wait, Delete. */
+static int exec_call(const struct life *l, const char *method, struct err *err)
+{
+	Containerd__Task__V2__KillRequest kill_in = CONTAINERD__TASK__V2__KILL_REQUEST__INIT;
+	Containerd__Task__V2__DeleteRequest in = CONTAINERD__TASK__V2__DELETE_REQUEST__INIT;
+
+	kill_in.id = in.id = (char *)l->id;
+	kill_in.exec_id = in.exec_id = (char *)EXEC_ID;
+	kill_in.signal = SIGKILL;
+	if (strcmp(method, "Kill") == 0)
+		return ask(l, method, &kill_in, err);
+	return ask(l, method, &in, err);
+}
+
 int life_call(const struct life *l, const char *method, struct err *err)
 {
 	Containerd__Task__V2__KillRequest kill_in = CONTAINERD__TASK__V2__KILL_REQUEST__INIT;
@@ -227,6 +274,10 @@ int life_call(const struct life *l, const char *method, struct err *err)
 
 	if (strcmp(method, "Create") == 0)
 		return create(l, err);
+	if (strcmp(method, "Exec") == 0)
+		return exec(l, err);
+	if (strncmp(method, "exec ", 5) == 0)
+		return exec_call(l, method + 5, err);
 	kill_in.id = in.id = (char *)l->id;
 	kill_in.signal = SIGKILL;
 	if (strcmp(method, "Kill") == 0)

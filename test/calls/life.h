@@ -33,6 +33,9 @@ struct verb {
 bool life_prepare(struct life *l);
 bool life_remove(struct life *l);
 
+/* What the shim has written to its log since, as far as it fits. */
+void life_log(const struct life *l, char *ret, size_t size);
+
 /* "start", "delete", or "recover" of uruncctl. */
 bool verb_fork(const struct life *l, struct verb *v, const char *name);
 void verb_go(struct verb *v);
@@ -42,7 +45,8 @@ int verb_wait(struct verb *v, int ms);
 /* What `start` has printed, and the server that it has left behind. */
 bool life_started(struct life *l, const struct verb *v);
 
-/* Create, Start, Kill, Wait, Delete, Shutdown: 0, or the error's code and sentence. */
+/* Create, Start, Kill, Wait, Delete, Shutdown, Exec; "exec Start", Kill, Wait, Delete of
+ * what Exec added: 0, or the error's code and sentence. */
 int life_call(const struct life *l, const char *method, struct err *err);
 
 bool is_alive(pid_t pid);

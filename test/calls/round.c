@@ -16,19 +16,24 @@
 #define SETTLE_MS 8000
 #define QUIET_MS  3 /* after an answer: no call for so long, and it is done */
 
-const struct act acts[ACT_N] = {
-	{ "start", "start", true, 0, false },
-	{ "Create", "Create", false, 1, false },
-	{ "Start", "Start", false, 2, false },
-	{ "Kill", "Kill", false, 3, false },
-	{ "Delete", "Delete", false, 4, false },
-	{ "Shutdown", "Shutdown", false, 5, false },
-	{ "delete-living", "delete", true, 3, false },
-	{ "delete-dead", "delete", true, 3, true },
-	{ "recover", "recover", true, 3, true },
-};
+#define RUNNING "start,Create,Start,"
+#define ADDED   RUNNING "Exec,"
 
-static const char *const calls[] = { "start", "Create", "Start", "Kill", "Delete" };
+const struct act acts[ACT_N] = {
+	{ "start", "start", "", true, false },
+	{ "Create", "Create", "start,", false, false },
+	{ "Start", "Start", "start,Create,", false, false },
+	{ "Exec", "Exec", RUNNING, false, false },
+	{ "exec-Start", "exec Start", ADDED, false, false },
+	{ "exec-Kill", "exec Kill", ADDED "exec Start,", false, false },
+	{ "exec-Delete", "exec Delete", ADDED "exec Start,exec Kill,", false, false },
+	{ "Kill", "Kill", RUNNING, false, false },
+	{ "Delete", "Delete", RUNNING "Kill,", false, false },
+	{ "Shutdown", "Shutdown", RUNNING "Kill,Delete,", false, false },
+	{ "delete-living", "delete", RUNNING, true, false },
+	{ "delete-dead", "delete", ADDED "exec Start,", true, true },
+	{ "recover", "recover", ADDED "exec Start,", true, true },
+};
 
 /* What is to be said about a round, line by line. */
 static void complain(struct outcome *o, const char *fmt, ...)
@@ -54,7 +59,10 @@ static int call(struct round *r, const char *name, struct err *err)
 {
 	int rc = life_call(&r->life, name, err);
 
-	return rc == 0 && strcmp(name, "Kill") == 0 ? life_call(&r->life, "Wait", err) : rc;
+	if (rc == 0 && strcmp(name, "Kill") == 0)
+		return life_call(&r->life, "Wait", err);
+	return rc == 0 && strcmp(name, "exec Kill") == 0 ? life_call(&r->life, "exec Wait", err) :
+							   rc;
 }
 
 static bool start(struct round *r, struct outcome *o)
@@ -78,11 +86,14 @@ static bool set_up(struct round *r, const struct act *act, struct outcome *o)
 		complain(o, "the bundle can't be made");
 		return false;
 	}
-	for (int i = 0; i < act->calls_before; i++) {
-		if (i == 0 ? start(r, o) : call(r, calls[i], &err) == 0)
+	for (const char *at = act->before; *at; at += strcspn(at, ",") + 1) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ","), at);
+		if (strcmp(name, "start") == 0 ? start(r, o) : call(r, name, &err) == 0)
 			continue;
-		if (i > 0)
-			complain(o, "before it, %s: %s", calls[i], err.text);
+		if (err.text[0])
+			complain(o, "before it, %s: %s", name, err.text);
 		return false;
 	}
 	if (!act->dead)
@@ -99,7 +110,8 @@ static struct axe *raise_at(const struct round *r, const struct point *p, pid_t 
 	const struct axe_order order = { .target = target, .n = p->n, .who = p->who,
 					 .error = p->error, .from_exec = p->act->is_program,
 					 .spared = r->places.known,
-					 .n_spared = r->places.n_known };
+					 .n_spared = r->places.n_known,
+					 .famine = r->famine };
 	struct axe *axe = axe_raise(&order);
 
 	if (!axe)
@@ -296,7 +308,7 @@ static struct outcome live(struct round *r, const struct point *p, struct verb *
 		strike(r, p, &o);
 	if (!o.hit.fell || p->error)
 		finish_life(r, &o);
-	else if (p->act->calls_before && is_alive(r->life.server))
+	else if (p->act->before[0] && is_alive(r->life.server))
 		delete_again(r, &o); /* a healthy task is nobody's to recover */
 	if (p->k)
 		recover_killed(r, p, &o);
@@ -304,16 +316,77 @@ static struct outcome live(struct round *r, const struct point *p, struct verb *
 	return o;
 }
 
+/* A line of a trace, as a name: of the function, or of the file that it is in. */
+static void name_place(const char *line, char *ret, size_t size)
+{
+	char command[PATH_MAX], file[PATH_MAX / 2];
+	unsigned long offset;
+	FILE *f;
+
+	*ret = '\0';
+	if (sscanf(line, "%2047[^(](+%lx)", file, &offset) != 2) {
+		(void)sscanf(line, "%*[^(](%127[^+)]", ret); /* a name that it has itself */
+		return;
+	}
+	snprintf(command, sizeof(command), "addr2line -fe %s 0x%lx 2>/dev/null", file, offset);
+	f = popen(command, "re");
+	if (f && fgets(ret, (int)size, f))
+		ret[strcspn(ret, "\n")] = '\0';
+	if (f)
+		pclose(f);
+}
+
+/* json-c does not look at what malloc() answers it, and can't be told to. */
+static bool is_library(const char *name)
+{
+	static const char *const parts[] = { "json_tokener", "json_object", "printbuf",
+					     "lh_",          "array_list" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Who was denied memory: the innermost that is neither the C library nor the test. */
+static void tell_trace(const struct round *r, const char *what, struct outcome *o)
+{
+	char path[PATH_MAX], line[PATH_MAX], name[128], text[1024] = "";
+	auto_file FILE *f = NULL;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "%s/famine.%s", r->life.root, what);
+	f = fopen(path, "re");
+	while (f && o->why_not && n < sizeof(text) / 2 && fgets(line, sizeof(line), f)) {
+		if (strstr(line, "famine.so") || strstr(line, "libc.so"))
+			continue;
+		name_place(line, name, sizeof(name));
+		o->library = o->library || (n == 0 && is_library(name));
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", name);
+	}
+	if (n)
+		complain(o, "%s in%s", what, text);
+	(void)unlink(path);
+}
+
 struct outcome round_run(struct round *r, const struct point *p)
 {
 	struct verb v;
 	struct outcome o = live(r, p, &v);
+	bool clean = settle(r, &v, &o);
+	char log[2048];
 
-	if (settle(r, &v, &o) && !life_remove(&r->life))
+	life_log(&r->life, log, sizeof(log));
+	if (o.why_not && *log)
+		complain(&o, "the shim said:\n%s", log);
+	if (clean && !life_remove(&r->life))
 		complain(&o, "the bundle can't be removed");
+	tell_trace(r, "denied", &o);
+	tell_trace(r, "crash", &o);
 	if (o.why_not)
 		start_over(r);
-	o.survived = !o.why_not;
+	o.library = o.library && clean;
+	o.survived = !o.why_not || o.library;
 	return o;
 }
 
@@ -336,7 +409,7 @@ static bool picture_quiet(struct round *r)
 
 bool round_warm(struct round *r)
 {
-	const struct point whole = { .act = &acts[5] };
+	const struct point whole = { .act = &acts[ACT_SHUTDOWN] };
 	struct outcome o;
 	struct verb v;
 

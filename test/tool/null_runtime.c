@@ -4,13 +4,15 @@
  *
  *	null_runtime [global flags] create --bundle DIR --pid-file FILE ID
  *	null_runtime [global flags] start|state ID
- *	null_runtime [global flags] exec --detach --pid-file FILE ID
+ *	null_runtime [global flags] exec --process FILE --detach --pid-file FILE ID
  *	null_runtime [global flags] kill ID [SIGNAL]
  *	null_runtime [global flags] delete [--force] ID
  *
- * The container is one process that sleeps until a signal ends it, and an exec is one
- * that ends at once; the state is a folder <root>/<id> with the pid. What a life takes with this runtime is the shim's
- * own share, and a shim that is killed leaves as much to clean up as with a real one.
+ * The container is one process that sleeps until a signal ends it. An exec is one that
+ * ends at once, or with the container, as a pid namespace would have it, if a word of its
+ * process is "sleep". The state is a folder <root>/<id> with the pid. What a life takes
+ * with this runtime is the shim's own share, and a shim that is killed leaves as much to
+ * clean up as with a real one.
  */
 #include "journal/base/cleanup.h"
 
@@ -18,18 +20,20 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct call {
-	const char *root, *bundle, *pid_file, *log;
+	const char *root, *bundle, *pid_file, *log, *process;
 	bool force;
 	const char *id, *signal;
 };
@@ -79,12 +83,33 @@ static int write_pid(const char *path, pid_t pid)
 	return fclose(f) == 0 ? rename(part, path) : -1;
 }
 
-static void init_main(void)
+static _Noreturn void init_main(int none)
 {
+	(void)none;
 	(void)setsid();
 	(void)prctl(PR_SET_NAME, "null-init");
 	for (;;)
 		(void)pause();
+}
+
+static _Noreturn void exec_main(int init)
+{
+	struct pollfd end = { .fd = init, .events = POLLIN };
+
+	(void)setsid();
+	(void)prctl(PR_SET_NAME, "null-exec");
+	while (init >= 0 && poll(&end, 1, -1) < 1)
+		;
+	_exit(0);
+}
+
+static bool sleeps(const char *process)
+{
+	auto_file FILE *f = process ? fopen(process, "re") : NULL;
+	auto_free char *text = NULL;
+	size_t room = 0;
+
+	return f && getdelim(&text, &room, '\0', f) > 0 && strstr(text, "\"sleep\"");
 }
 
 /* mkdir -p of all but the last part. */
@@ -99,7 +124,7 @@ static void make_parents(char *path)
 
 /* A process that lives on only once its pid is written: a runtime that is killed before
  * leaves none that nobody knows, as cgroups see to it with a real one. */
-static int make_process(const struct call *c, void (*main)(void), const char *also)
+static int make_process(const struct call *c, void (*main)(int), int arg, const char *also)
 {
 	int gate[2];
 	char go;
@@ -112,9 +137,7 @@ static int make_process(const struct call *c, void (*main)(void), const char *al
 		if (read(gate[0], &go, 1) != 1)
 			_exit(1);
 		(void)close(gate[0]);
-		if (main)
-			main();
-		_exit(0);
+		main(arg);
 	}
 	if ((also && write_pid(also, pid) < 0) || (c->pid_file && write_pid(c->pid_file, pid) < 0) ||
 	    write(gate[1], "", 1) != 1) {
@@ -133,12 +156,17 @@ static int do_create(const struct call *c)
 	if (mkdir(path, 0700) < 0)
 		return fail(c, "container with id %s: %s", c->id,
 			    errno == EEXIST ? "exists" : strerror(errno));
-	return make_process(c, init_main, state_path(path, c, "/pid"));
+	return make_process(c, init_main, -1, state_path(path, c, "/pid"));
 }
 
 static int do_exec(const struct call *c)
 {
-	return read_pid(c) ? make_process(c, NULL, NULL) : fail(c, "container does not exist");
+	pid_t init = read_pid(c);
+	int fd = init ? pidfd_open(init, 0) : -1;
+
+	if (fd < 0)
+		return fail(c, "container does not exist");
+	return make_process(c, exec_main, sleeps(c->process) ? fd : -1, NULL);
 }
 
 static int do_start(const struct call *c)
@@ -185,7 +213,7 @@ static int do_delete(const struct call *c)
 
 static void parse(struct call *c, int argc, char **argv)
 {
-	enum { ROOT = 1, BUNDLE, PID_FILE, LOG, FORCE, VALUE };
+	enum { ROOT = 1, BUNDLE, PID_FILE, LOG, PROCESS, FORCE, VALUE };
 	static const struct option options[] = {
 		{ "root", required_argument, NULL, ROOT },
 		{ "bundle", required_argument, NULL, BUNDLE },
@@ -193,7 +221,8 @@ static void parse(struct call *c, int argc, char **argv)
 		{ "log", required_argument, NULL, LOG },
 		{ "log-format", required_argument, NULL, VALUE },
 		{ "console-socket", required_argument, NULL, VALUE },
-		{ "process", required_argument, NULL, VALUE },
+		{ "process", required_argument, NULL, PROCESS },
+		{ "detach", no_argument, NULL, VALUE },
 		{ "force", no_argument, NULL, FORCE },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -209,6 +238,8 @@ static void parse(struct call *c, int argc, char **argv)
 			c->pid_file = optarg;
 		else if (o == LOG)
 			c->log = optarg;
+		else if (o == PROCESS)
+			c->process = optarg;
 		else if (o == FORCE)
 			c->force = true;
 	}
