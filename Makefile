@@ -6,6 +6,7 @@
 # make host           the tests on this machine's kernel (root)
 # make containerd     the tests through a private containerd (root)
 # make check-guest    unikernels through a private containerd and QEMU (root)
+# make check-versions the same with newer containerds and Dockers, fetched, as a table
 # make sweep          kill at crash points and at system calls, recover, look (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
@@ -68,8 +69,8 @@ SHIM  := $(B)/containerd-shim-urunc-v2
 CTL   := $(B)/uruncctl
 BINS  := $(SHIM) $(CTL)
 
-.PHONY: all deps check demo unit sim host containerd check-guest sweep power fuzz bench lint \
-	install uninstall clean help tests tools torture
+.PHONY: all deps check demo unit sim host containerd check-guest check-versions sweep power fuzz bench \
+	lint install uninstall clean help tests tools torture
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -148,6 +149,9 @@ lint:
 
 check: deps
 	test/check
+check-versions: deps
+	$(MAKE) all tools
+	test/versions
 demo: deps
 	$(MAKE) all tools
 	test/demo

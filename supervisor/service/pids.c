@@ -117,15 +117,13 @@ static int walk_own(struct found *f, const struct ident *init, struct err *err)
 int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err)
 {
 	struct found f = { .node = t->service->o->node };
-	int rc = 0;
+	/* Whatever goes wrong, and also when it has ended, init is told: a containerd from
+	 * 1.7 on that hears of no process after its restart deletes the task, and how it
+	 * ended is lost. */
+	int rc = add(&f, t->row.init.pid);
 
-	if (!t->exit.at_ns) {
-		rc = add(&f, t->row.init.pid);
-		/* Whatever goes wrong, init is there: a daemon that hears of no process
-		 * forgets the task. */
-		if (rc == 0 && walk_own(&f, &t->row.init, err) == -ENOMEM)
-			rc = -ENOMEM;
-	}
+	if (rc == 0 && !t->exit.at_ns && walk_own(&f, &t->row.init, err) == -ENOMEM)
+		rc = -ENOMEM;
 	if (rc < 0) {
 		free(f.at);
 		return err_set(err, ENOMEM, "list the processes of %s", t->row.key.id);

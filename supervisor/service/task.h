@@ -233,8 +233,8 @@ void release_go_on(struct task *t);
 
 /* ---- pids.c ------------------------------------------------------------------------- */
 
-/* The container's processes on this machine, init first; none after its exit. *ret is
- * the caller's to free(). -ENOMEM. */
+/* The container's processes on this machine, init first, and init alone after its exit.
+ * *ret is the caller's to free(). -ENOMEM. */
 int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err);
 
 /* ---- usage.c: Stats, and the end of memory ------------------------------------------- */

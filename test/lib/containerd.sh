@@ -9,7 +9,8 @@
 #
 # Set: CTR_ADDRESS, CTR_ROOT, CTR_PID, NS, JOURNAL, and SHIM_RUNTIME, the name to
 # give to ctr. SUBJECT=runc tests Debian's own shim instead of ours: to see what
-# these tests say about it.
+# these tests say about it. RELEASE=trixie, or sid, takes the containerd and Docker of
+# that release of Debian.
 
 MODE=${MODE:-release}
 BUILD=${BUILD:-$TOP/build/$MODE}
@@ -19,7 +20,7 @@ NS=${NS:-t1}
 CTR_NAMESPACES=$NS
 SHIM_RUNTIME=io.containerd.$SUBJECT.v2
 JOURNAL=$T/journal
-export PATH="$BUILD:$PEERS/bin:$PATH" URUNC_CONFIG="$T/urunc.toml"
+export PATH="$BUILD:${RELEASE:+$PEERS/$RELEASE/bin:}$PEERS/bin:$PATH" URUNC_CONFIG="$T/urunc.toml"
 
 # What our programs read, instead of /etc/urunc. $1: more lines.
 urunc_config()

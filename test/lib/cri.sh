@@ -87,7 +87,7 @@ cri_begin()
 		ctr image tag "test/$i:1" "docker.io/test/$i:1" >/dev/null || exit 1
 	done
 	until_true 20 cri_ready || exit 1
-	pod warm && pod_end "$POD" || exit 1
+	pod warm && pod_end "$POD" || { tail -5 $CTR_ROOT/log; exit 1; }
 	# The bridge stays, and notices a moment later that nobody is there.
 	until_true 5 sh -c 'ip link show cni0 | grep NO-CARRIER'
 	picture >"$T/before"
@@ -95,7 +95,7 @@ cri_begin()
 
 cri_ready()
 {
-	[ "$(cri Status | grep -c 'status: true')" -eq 2 ]
+	cri Status | grep -A 1 'type: "NetworkReady"' | grep 'status: true'
 }
 
 cri()
