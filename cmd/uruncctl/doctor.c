@@ -23,7 +23,8 @@ static void take(void *arg, const struct finding *f)
 	table_cell(&d->table, TONE_PLAIN, "%s", f->name);
 	table_cell(&d->table, TONE_PLAIN, "%s", node ? "" : task_name(name, &f->key, d->full));
 	table_cell(&d->table, TONE_PLAIN, "%s", f->text);
-	table_cell(&d->table, TONE_PLAIN, "%s", f->fix);
+	table_cell(&d->table, TONE_PLAIN, "%s%s", f->safe == SAFE_YES ? "safe: " :
+		   f->safe == SAFE_LOOK ? "look first: " : "", f->fix);
 
 	json_object_object_add(o, "code", json_string_of(f->code));
 	json_object_object_add(o, "name", json_string_of(f->name));
@@ -31,6 +32,8 @@ static void take(void *arg, const struct finding *f)
 	json_object_object_add(o, "step", f->step ? json_object_new_int64(f->step) : NULL);
 	json_object_object_add(o, "text", json_string_of(f->text));
 	json_object_object_add(o, "fix", json_string_of(f->fix));
+	json_object_object_add(o, "safe", f->safe == SAFE_NONE ? NULL :
+			       json_object_new_boolean(f->safe == SAFE_YES));
 	if (json_object_array_add(d->json, o) < 0)
 		d->table.failed = true;
 }

@@ -5,6 +5,7 @@
 #include "supervisor/engine/run.h"
 #include "supervisor/engine/search.h"
 #include "supervisor/engine/work.h"
+#include "supervisor/rebuild/leftovers.h"
 
 #include "journal/base/cleanup.h"
 
@@ -19,7 +20,8 @@
 
 /* Codes and names are published: never renamed, never reused. */
 enum code { DEAD_OWNER, MISSING, PARTIAL, FOREIGN, UNSURE, NO_LOCK, DAMAGED, NEWER, STUCK,
-	    STALE_SOCKET, UNRECORDED, READ_ONLY, UNREADABLE, UNTOLD, INIT_GONE };
+	    STALE_SOCKET, UNRECORDED, READ_ONLY, UNREADABLE, UNTOLD, INIT_GONE,
+	    URUNC_TAP, URUNC_REDIRECT, URUNC_STATE, URUNC_PROCESS, URUNC_MOUNT };
 
 const struct doctor_code doctor_codes[] = {
 	[DEAD_OWNER] = { "UR001", "dead-owner", "the task's shim is dead, and its rows say that it holds something" },
@@ -37,6 +39,11 @@ const struct doctor_code doctor_codes[] = {
 	[UNREADABLE] = { "UR013", "unreadable", "the task's journal file can't be read" },
 	[UNTOLD] = { "UR014", "untold", "a dead task has events that containerd has not accepted" },
 	[INIT_GONE] = { "UR015", "init-gone", "the task's init is gone and its exit is not in the journal" },
+	[URUNC_TAP] = { "UR016", "urunc-tap", "urunc's own runtime left a tap in a pod" },
+	[URUNC_REDIRECT] = { "UR017", "urunc-redirect", "urunc's own runtime left a redirect to a tap that nobody reads" },
+	[URUNC_STATE] = { "UR018", "urunc-state", "urunc's own runtime left a state folder" },
+	[URUNC_PROCESS] = { "UR019", "urunc-process", "urunc's own shim died and left a process" },
+	[URUNC_MOUNT] = { "UR020", "urunc-mount", "urunc's own shim or runtime left a mount" },
 	{ NULL, NULL, NULL },
 };
 
@@ -47,6 +54,7 @@ struct doctor {
 	void (*each)(void *arg, const struct finding *finding);
 	void *arg;
 	int n_found;
+	enum finding_safe safe; /* of the next finding */
 	int history;
 	/* the task being looked at */
 	struct journal *j;
@@ -60,7 +68,7 @@ static void find(struct doctor *d, enum code code, const struct task_key *key, i
 		 const char *fix, const char *fmt, ...)
 {
 	struct finding f = { .code = doctor_codes[code].code, .name = doctor_codes[code].name,
-			     .step = step };
+			     .step = step, .safe = d->safe };
 	va_list ap;
 
 	if (key)
@@ -279,6 +287,20 @@ static bool below(const char *path, const char *folder)
 	       (len == 1 || path[len] == '/' || path[len] == '\0');
 }
 
+static void look_leftover(void *arg, const struct leftover_found *found)
+{
+	static const enum code codes[] = {
+		[LEFT_TAP] = URUNC_TAP, [LEFT_REDIRECT] = URUNC_REDIRECT,
+		[LEFT_STATE] = URUNC_STATE, [LEFT_PROCESS] = URUNC_PROCESS,
+		[LEFT_MOUNT] = URUNC_MOUNT,
+	};
+	struct doctor *d = arg;
+
+	d->safe = found->safe ? SAFE_YES : SAFE_LOOK;
+	find(d, codes[found->what], NULL, 0, found->fix, "%s", found->text);
+	d->safe = SAFE_NONE;
+}
+
 static int look_place(struct doctor *d, struct err *err)
 {
 	struct mount_list list = { 0 };
@@ -310,5 +332,7 @@ int doctor(struct engine *e, const struct journal_place *place,
 		r = journal_list(place, JOURNAL_LIVE, look_live, &d, err);
 	if (r == 0)
 		r = journal_list(place, JOURNAL_DONE, look_done, &d, err);
+	if (r == 0)
+		r = leftovers(e, place, look_leftover, &d, err);
 	return r < 0 ? r : d.n_found;
 }

@@ -17,6 +17,9 @@ struct doctor_code {
 };
 extern const struct doctor_code doctor_codes[];
 
+/* May it be removed as it is? Only asked of what urunc's own shim and runtime left. */
+enum finding_safe { SAFE_NONE, SAFE_YES, SAFE_LOOK };
+
 /* One finding. Codes are stable: "UR001 dead-owner" ... see uruncctl(8). */
 struct finding {
 	const char *code;      /* "UR001"                        */
@@ -25,6 +28,7 @@ struct finding {
 	int64_t step;          /* 0: none                        */
 	char text[ERR_TEXT_MAX]; /* what is wrong, with identities */
 	char fix[256];         /* the next command to type       */
+	enum finding_safe safe;
 };
 
 /* each() returns nonzero to stop. Return: the number of findings; < 0 can't look. */

@@ -118,19 +118,6 @@ static int leave(struct job *j, int rc)
 
 /* ---- look --------------------------------------------------------------------------- */
 
-static int look_at_filters(struct job *j, int index, struct err *err)
-{
-	static const uint32_t two[] = { AT_INGRESS, AT_EGRESS };
-	static const uint32_t one[] = { AT_QDISC };
-	const struct net_qdisc *q = net_ingress(&j->seen, index);
-	bool clsact = q && strcmp(q->kind, "clsact") == 0;
-	int rc = 0;
-
-	for (size_t i = 0; q && rc == 0 && i < (clsact ? 2 : 1); i++)
-		rc = talk_filters(&j->talk, &j->seen, index, clsact ? two[i] : one[i], err);
-	return rc;
-}
-
 static int look(struct job *j, struct net_choice *c, struct err *err)
 {
 	const struct net_link *uplink;
@@ -139,7 +126,7 @@ static int look(struct job *j, struct net_choice *c, struct err *err)
 	if (rc < 0)
 		return rc;
 	uplink = net_uplink(&j->seen);
-	rc = uplink ? look_at_filters(j, uplink->index, err) : 0;
+	rc = uplink ? talk_ingress(&j->talk, &j->seen, uplink->index, err) : 0;
 	return rc < 0 ? rc : net_choose(c, &j->seen, err);
 }
 
@@ -385,7 +372,7 @@ static int gone(int rc)
 static int drop_filters(struct job *j, const struct plan *p, size_t *rest, struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
-	int rc = look_at_filters(j, p->index, err);
+	int rc = talk_ingress(&j->talk, &j->seen, p->index, err);
 
 	*rest = 0;
 	for (size_t i = 0; rc == 0 && i < j->seen.n_filters; i++) {

@@ -45,7 +45,7 @@
  * written down, or held only filters with such cookies; and it is removed only when it
  * is empty.
  *
- * The functions here are the three jobs of node.h. Each runs in a child and enters the
+ * The functions here are the jobs of node.h. Each runs in a child and enters the
  * namespace, so that nothing else of us ever does. Two of them in one namespace
  * take turns (flock on its file). They block for some netlink questions, a few ms.
  * Errors: a negative errno, which becomes the child's exit code, and the sentence.
@@ -93,5 +93,18 @@ int net_attach(json_object *args, struct err *err);
  * what was in it.
  */
 int net_detach(json_object *args, struct err *err);
+
+/**
+ * net_list() - what others of this trade left in many namespaces.  Reads only.
+ * @args:	{ "paths": [ of namespaces ] }
+ *
+ * urunc's own runtime makes the same names, without alias and cookie. Prints
+ * [ { "path", "taps": [ name ], "redirects": [ { "iface", "kind": of the qdisc,
+ * "to": a tap's name; "": it is gone } ] } ]: taps of such a name that have no alias and
+ * that nobody has open, and redirects to one or to nothing, without a cookie of ours.
+ * Only namespaces that have any; one that can't be entered is passed over, and what
+ * does not fit into 60 KB is left out.
+ */
+int net_list(json_object *args, struct err *err);
 
 #endif

@@ -2,12 +2,14 @@
 #include "supervisor/net/talk.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/net/choose.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define ANSWER_SIZE 65536
@@ -87,8 +89,8 @@ int talk_look(struct net_talk *t, struct net_picture *p, struct err *err)
 	return rc;
 }
 
-int talk_filters(struct net_talk *t, struct net_picture *p, int index, uint32_t parent,
-		 struct err *err)
+static int filters(struct net_talk *t, struct net_picture *p, int index, uint32_t parent,
+		   struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
 	size_t had = p->n_filters;
@@ -101,6 +103,19 @@ int talk_filters(struct net_talk *t, struct net_picture *p, int index, uint32_t 
 			rc = ask(t, wire_ask_filters(buf, index, parent), p);
 	}
 	return rc < 0 ? err_set(err, -rc, "list the filters of interface %d", index) : 0;
+}
+
+int talk_ingress(struct net_talk *t, struct net_picture *p, int index, struct err *err)
+{
+	const struct net_qdisc *q = net_ingress(p, index);
+	int rc;
+
+	if (!q)
+		return 0;
+	if (strcmp(q->kind, "clsact") != 0)
+		return filters(t, p, index, AT_QDISC, err);
+	rc = filters(t, p, index, AT_INGRESS, err);
+	return rc < 0 ? rc : filters(t, p, index, AT_EGRESS, err);
 }
 
 int talk_do(struct net_talk *t, struct nlmsghdr *m, struct err *err, const char *what, ...)

@@ -19,10 +19,10 @@ struct net_talk {
 int talk_open(struct net_talk *t, struct err *err);
 void talk_close(struct net_talk *t);
 
-/* Everything of the picture but filters; and the filters at one place of an interface. */
+/* Everything of the picture but filters; and those of an interface's ingress qdisc, at all
+ * of its places. */
 int talk_look(struct net_talk *t, struct net_picture *p, struct err *err);
-int talk_filters(struct net_talk *t, struct net_picture *p, int index, uint32_t parent,
-		 struct err *err);
+int talk_ingress(struct net_talk *t, struct net_picture *p, int index, struct err *err);
 
 /* One order. @what, for the error: "set eth0 up". */
 int talk_do(struct net_talk *t, struct nlmsghdr *m, struct err *err, const char *what, ...)

@@ -289,6 +289,7 @@ static const struct {
 	[JOB_NET_LOOK] = { "urunc-net-look", net_look },
 	[JOB_NET_ATTACH] = { "urunc-net-add", net_attach },
 	[JOB_NET_DETACH] = { "urunc-net-del", net_detach },
+	[JOB_NET_LIST] = { "urunc-net-list", net_list },
 };
 
 const char *linux_job_name(enum job job)

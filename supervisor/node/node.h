@@ -91,7 +91,8 @@ enum job {
 	                    system may hang                                          */
 	JOB_NET_LOOK,    /* in another network namespace, arguments and answers in       */
 	JOB_NET_ATTACH,  /* supervisor/net/net.h: what is there; make a tap and the      */
-	JOB_NET_DETACH,  /* redirects; take away what has the recorded identity          */
+	JOB_NET_DETACH,  /* redirects; take away what has the recorded identity;         */
+	JOB_NET_LIST,    /* what others left in many of them                             */
 	JOB_N
 };
 

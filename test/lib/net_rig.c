@@ -94,11 +94,7 @@ void net_rig_snapshot(const struct pod *p, char *buf, size_t size)
 				      seen.links[i].index, seen.links[i].kind, seen.links[i].alias,
 				      seen.links[i].up);
 	for (size_t i = 0; i < seen.n_qdiscs; i++)
-		for (uint32_t at = AT_INGRESS; at <= AT_EGRESS; at++)
-			if (strcmp(seen.qdiscs[i].kind, "clsact") == 0)
-				must(talk_filters(&t, &seen, seen.qdiscs[i].index, at, &err), &err);
-			else if (at == AT_INGRESS)
-				must(talk_filters(&t, &seen, seen.qdiscs[i].index, AT_QDISC, &err), &err);
+		must(talk_ingress(&t, &seen, seen.qdiscs[i].index, &err), &err);
 	for (size_t i = 0; i < seen.n_qdiscs; i++)
 		n += (size_t)snprintf(buf + n, size - n, "qdisc %s %d\n", seen.qdiscs[i].kind,
 				      seen.qdiscs[i].index);

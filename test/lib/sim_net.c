@@ -129,12 +129,16 @@ void sim_act_net(struct sim *sim, struct sim_proc *p, json_object *args)
 {
 	uint64_t netns = netns_at(sim, text_of(args, "path"));
 
-	if (!netns)
+	if (p->job == JOB_NET_LIST) {
+		(void)snprintf(p->out, sizeof(p->out), "[]");
+		end(sim, p, 0);
+	} else if (!netns) {
 		end(sim, p, ENOENT);
-	else if (p->job == JOB_NET_LOOK)
+	} else if (p->job == JOB_NET_LOOK) {
 		act_look(sim, p, netns);
-	else if (p->job == JOB_NET_ATTACH)
+	} else if (p->job == JOB_NET_ATTACH) {
 		act_attach(sim, p, args, netns);
-	else
+	} else {
 		act_detach(sim, p, args, netns);
+	}
 }

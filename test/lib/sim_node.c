@@ -192,6 +192,7 @@ static enum sim_program program_of(enum job job)
 	case JOB_NET_LOOK:
 	case JOB_NET_ATTACH:
 	case JOB_NET_DETACH:
+	case JOB_NET_LIST:
 		return SIM_NET;
 	case JOB_LAUNCH:
 	case JOB_CALL:
