@@ -63,14 +63,30 @@ static int put_rootfs(json_object *o, const struct request_in *in, struct err *e
 	return 0;
 }
 
+/* For who runs them, and in their state: see hook.c. */
+static void put_hooks(json_object *o, const struct spec *spec)
+{
+	json_object *hooks = NULL;
+
+	if (!json_object_object_get_ex(spec->json, "hooks", &hooks) ||
+	    !json_object_is_type(hooks, json_type_object))
+		return;
+	json_put(o, "hooks", json_object_get(hooks));
+	json_put_text(o, "oci", json_text(spec->json, "ociVersion", ""));
+	if (spec->annotations)
+		json_put(o, "annotations", json_object_get(spec->annotations));
+}
+
 static int put_unikernel(json_object *o, const struct spec *spec, struct err *err)
 {
 	json_object *unikernel = NULL;
 	int rc = annotations_unikernel(spec->annotations, &unikernel, err);
 
-	if (rc > 0)
-		json_put(o, "unikernel", unikernel);
-	return rc < 0 ? rc : 0;
+	if (rc <= 0)
+		return rc;
+	json_put(o, "unikernel", unikernel);
+	put_hooks(o, spec);
+	return 0;
 }
 
 static void put_spec(json_object *o, const struct spec *spec)

@@ -251,6 +251,30 @@ static bool restored(json_object *request)
 	return json_text(request, "checkpoint", "")[0];
 }
 
+/* All hooks of a kind are one step, if there are any. */
+static int add_hooks(struct plan_list *list, const struct task_row *task, json_object *request,
+		     const char *when, struct err *err)
+{
+	json_object *hooks = json_list(member(request, "hooks"), when);
+	bool stop = strcmp(when, "poststop") == 0;
+	json_object *want;
+
+	if (!hooks || json_object_array_length(hooks) == 0)
+		return 0;
+	want = json_object_new_object();
+	if (want) {
+		json_put_text(want, "id", task->key.id);
+		json_put_text(want, "bundle", task->bundle);
+		json_put_text(want, "when", when);
+		json_put_text(want, "status", stop ? "stopped" : strcmp(when, "poststart") == 0
+							      ? "running" : "creating");
+		copy(want, request, "oci", "oci");
+		json_put(want, "list", json_object_get(hooks));
+		copy(want, request, "annotations", "annotations");
+	}
+	return add(list, stop ? "poststop" : "hook", want, err);
+}
+
 /* A namespace that has a name outlives init, and is found by that. */
 static json_object *network_want(json_object *request)
 {
@@ -279,7 +303,13 @@ static int plan_launch(struct plan_list *list, const struct task_row *task,
 	if (rc == 0)
 		rc = add(list, "rootfs-choice", choice_want(request), err);
 	if (rc == 0)
+		rc = add_hooks(list, task, request, "poststop", err);
+	if (rc == 0)
 		rc = add(list, "launch", launch_want(task, request), err);
+	if (rc == 0)
+		rc = add_hooks(list, task, request, "prestart", err);
+	if (rc == 0)
+		rc = add_hooks(list, task, request, "createRuntime", err);
 	return rc < 0 ? rc : add(list, "network", network_want(request), err);
 }
 
@@ -329,8 +359,10 @@ static int plan_start(struct plan_list *list, const struct task_row *task,
 	json_object *want;
 	int rc = 0;
 
-	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
-		return add(list, "monitor", launch_want(task, request), err);
+	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE) {
+		rc = add(list, "monitor", launch_want(task, request), err);
+		return rc < 0 ? rc : add_hooks(list, task, request, "poststart", err);
+	}
 	if (!restored(request))
 		return add(list, "start", call(task, request), err);
 	want = init_want(task, request);

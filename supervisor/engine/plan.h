@@ -11,9 +11,9 @@
  *
  *   serve    socket, address, server
  *   create   bundle, mount (one for each rootfs mount), cgroup, state, init, rootfs-choice
- *            bundle, mount, cgroup, limits, rootfs-choice, launch, network, for a unikernel
- *            without an OCI runtime: task->runtime is RUNTIME_NATIVE_NAME
- *   start    start; init, if a checkpoint is restored; monitor, for such a unikernel
+ *            bundle, mount, cgroup, limits, rootfs-choice, poststop, launch, hook, network,
+ *            for a unikernel without an OCI runtime: task->runtime is RUNTIME_NATIVE_NAME
+ *   start    start; init, if a checkpoint is restored; monitor, hook, for such a unikernel
  *   kill     signal
  *   pause, resume, update, checkpoint, exec	one step of that name
  *
@@ -29,6 +29,7 @@
  *                  "systemd_cgroup": bool, "io_uid","io_gid": number, ... },
  *     "cgroups_path": text,            from the spec
  *     "netns": path,                   of the network namespace joined, if it has one
+ *     "hooks","annotations","oci": of the spec, for a unikernel that has hooks
  *     "pid_namespace": "private" | "shared",
  *     "rootfs_choice": "best-effort" | "required",
  *     "unikernel": { "type","monitor","monitor_path","binary", ... }  absent: none }

@@ -284,6 +284,7 @@ static const struct {
 	[JOB_REMOVE_TREE] = { "urunc-remove", remove_tree },
 	[JOB_SYNC] = { "urunc-sync", sync_file },
 	[JOB_LAUNCH] = { "urunc-launch", launch_init },
+	[JOB_HOOK] = { "urunc-hook", linux_job_hook },
 	[JOB_ASK] = { "urunc-ask", ask },
 	[JOB_LOOK] = { "urunc-look", look },
 	[JOB_NET_LOOK] = { "urunc-net-look", net_look },

@@ -89,6 +89,8 @@ enum job {
 	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
 	JOB_LOOK,        /* what a rootfs says of itself, see facts_look(), for its file
 	                    system may hang                                          */
+	JOB_HOOK,        /* args: {"hook": as in the spec, "state": its standard input}; its
+	                    exit code is the hook's                                  */
 	JOB_NET_LOOK,    /* in another network namespace, arguments and answers in       */
 	JOB_NET_ATTACH,  /* supervisor/net/net.h: what is there; make a tap and the      */
 	JOB_NET_DETACH,  /* redirects; take away what has the recorded identity;         */

@@ -138,14 +138,17 @@ static int check(struct step *step, struct step_env *env, const struct spec *spe
 		 struct err *err)
 {
 	json_object *hooks = member(spec->json, "hooks");
+	const char *inside = member(hooks, "createContainer")  ? "createContainer"
+			     : member(hooks, "startContainer") ? "startContainer"
+							       : NULL;
 	size_t binds = count_binds(spec);
 
 	if (spec->terminal)
 		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime has no "
 			       "terminal; run it without one");
-	if (hooks && json_object_object_length(hooks) > 0)
-		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime runs no hooks "
-			       "of the spec");
+	if (inside)
+		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime runs no %s "
+			       "hooks", inside);
 	if (binds)
 		step_note(step, env, "%zu bind mounts of the spec are not given to the guest", binds);
 	return 0;

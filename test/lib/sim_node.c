@@ -195,6 +195,7 @@ static enum sim_program program_of(enum job job)
 	case JOB_NET_LIST:
 		return SIM_NET;
 	case JOB_LAUNCH:
+	case JOB_HOOK:
 	case JOB_CALL:
 	case JOB_NONE_:
 	case JOB_N:

@@ -264,6 +264,32 @@ static void a_unikernel_without_a_runtime_is_chosen_for_and_then_launched(void *
 	drop(list);
 }
 
+static void hooks_stand_around_the_launch(void **state)
+{
+	static const char *const kinds[] = { "bundle", "cgroup", "limits", "rootfs-choice", "poststop",
+					     "launch", "hook", "network" };
+	struct plan_list *list = calloc(1, sizeof(*list));
+	json_object *request = json("{'unikernel':{'type':'mewz'},'oci':'1.0.2','hooks':{"
+				    "'createRuntime':[{'path':'/h'}],'poststart':[{'path':'/s'}],"
+				    "'poststop':[{'path':'/p'}],'prestart':[]}}");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(plan_make(list, PLAN_CREATE, &native, request, NULL, &err), 0);
+	assert_int_equal(list->n, 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_string_equal(list->at[i].kind, kinds[i]);
+	is(list, 4, "poststop", "{'id':'u1','bundle':'/b/u1','when':'poststop','status':'stopped',"
+				"'oci':'1.0.2','list':[{'path':'/p'}]}");
+	plan_clear(list);
+	assert_int_equal(plan_make(list, PLAN_START, &native, request, NULL, &err), 0);
+	assert_int_equal(list->n, 2);
+	is(list, 1, "hook", "{'id':'u1','bundle':'/b/u1','when':'poststart','status':'running',"
+			    "'oci':'1.0.2','list':[{'path':'/s'}]}");
+	json_object_put(request);
+	drop(list);
+}
+
 static void what_a_unikernel_has_not_is_refused_by_name(void **state)
 {
 	static const enum plan plans[] = { PLAN_UPDATE, PLAN_CHECKPOINT, PLAN_EXEC };
@@ -355,6 +381,7 @@ int main(void)
 		cmocka_unit_test(pause_and_the_like_are_one_step),
 		cmocka_unit_test(what_urunc_has_no_command_for_is_refused_by_name),
 		cmocka_unit_test(a_unikernel_without_a_runtime_is_chosen_for_and_then_launched),
+		cmocka_unit_test(hooks_stand_around_the_launch),
 		cmocka_unit_test(what_a_unikernel_has_not_is_refused_by_name),
 		cmocka_unit_test(every_kind_that_is_planned_exists),
 		cmocka_unit_test(what_no_plan_is_made_of_is_named),
