@@ -30,7 +30,7 @@ static struct net_link *add_link(struct view *v, int index, const char *name)
 	struct net_link *l = &v->links[v->p.n_links++];
 
 	*l = (struct net_link){ .index = index, .ethernet = true, .up = true, .mtu = 1500 };
-	(void)snprintf(l->name, sizeof(l->name), "%s", name);
+	(void)snprintf(l->name, sizeof(l->name), "%.15s", name);
 	return l;
 }
 
