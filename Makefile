@@ -10,6 +10,7 @@
 # make sweep          kill at crash points and at system calls, recover, look (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
+# make mutants        sabotage a copy of the tree, line by line; who notices?
 # make bench          our numbers and the Go shim's, in turn, as a table
 # make lint           layers, lengths, headers, manual pages, cppcheck
 # make install        DESTDIR= PREFIX=/usr/local; the shim, uruncctl, pages, units
@@ -70,7 +71,7 @@ CTL   := $(B)/uruncctl
 BINS  := $(SHIM) $(CTL)
 
 .PHONY: all deps check demo unit sim host containerd check-guest check-versions sweep power fuzz bench \
-	lint install uninstall clean help tests tools torture
+	lint install uninstall clean help tests tools torture mutants
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -128,6 +129,8 @@ deps:
 
 unit: $(UNIT) $(SIM)
 	test/run $^
+sim: $(SIM)
+	test/run $^
 host: all $(HOST) tools
 	test/peers
 	test/peers qemu
@@ -155,6 +158,9 @@ check-versions: deps
 demo: deps
 	$(MAKE) all tools
 	test/demo
+mutants: deps
+	test/peers
+	test/mutants/run
 bench: deps
 	$(MAKE) all tools
 	test/bench

@@ -143,16 +143,6 @@ int cursor_next_apply(struct run *run, struct err *err)
 	return journal_each_step(run->j, run->seq, OLDEST_FIRST, seek_apply, run, err);
 }
 
-bool plan_undoes(enum plan plan, enum plan of)
-{
-	bool serve = of == PLAN_SERVE;
-	bool task = plan_applies(of) && !serve;
-
-	return (plan == PLAN_UNDO && task) || (plan == PLAN_FINISH && serve) ||
-	       (plan == PLAN_TAKEDOWN && (task || serve)) ||
-	       (plan == PLAN_EXEC_UNDO && of == PLAN_EXEC);
-}
-
 int run_has_exec(const struct run *run, const struct step_row *row, struct err *err)
 {
 	auto_json json_object *want = NULL;

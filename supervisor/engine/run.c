@@ -25,12 +25,6 @@ int run_again(const struct run *run, int ms, struct wait *next)
 	return STEP_WAIT;
 }
 
-bool plan_applies(enum plan plan)
-{
-	return plan != PLAN_NONE && plan != PLAN_UNDO && plan != PLAN_EXEC_UNDO &&
-	       plan != PLAN_FINISH && plan != PLAN_TAKEDOWN;
-}
-
 /* ---- making and forgetting the cursor ------------------------------------------------ */
 
 int run_load_task(struct run *run, struct err *err)

@@ -68,8 +68,6 @@ void cursor_clear(struct run *run);
 int cursor_next_apply(struct run *run, struct err *err);
 /* The newest row of the plan's scope still to be undone. 1, 0. */
 int cursor_next_undo(struct run *run, struct err *err);
-/* Does @plan undo rows of runs of plan @of? Pure. */
-bool plan_undoes(enum plan plan, enum plan of);
 /* Does this undoing run undo the rows of @row: is it in the plan's scope, and its
  * process the one that an EXEC_UNDO is about? 1, 0, < 0. */
 int run_undoes(struct run *run, const struct run_row *row, struct err *err);
@@ -105,8 +103,6 @@ int run_new(struct run **ret, struct engine *e, struct journal *j,
 /* .exec, from member @name of @of; "" or absent: NULL. -ENOMEM. */
 int run_set_exec(struct run *run, json_object *of, const char *name, struct err *err);
 
-/* Applying, not undoing; false for PLAN_NONE. Pure. */
-bool plan_applies(enum plan plan);
 /* Read the task's row again: steps write to it. */
 int run_load_task(struct run *run, struct err *err);
 int64_t run_wall_ms(const struct run *run);

@@ -349,6 +349,22 @@ const char *plan_text(enum plan p)
 	return p > PLAN_NONE && p < PLAN_N ? plans[p].text : NULL;
 }
 
+bool plan_applies(enum plan plan)
+{
+	return plan != PLAN_NONE && plan != PLAN_UNDO && plan != PLAN_EXEC_UNDO &&
+	       plan != PLAN_FINISH && plan != PLAN_TAKEDOWN;
+}
+
+bool plan_undoes(enum plan plan, enum plan of)
+{
+	bool serve = of == PLAN_SERVE;
+	bool task = plan_applies(of) && !serve;
+
+	return (plan == PLAN_UNDO && task) || (plan == PLAN_FINISH && serve) ||
+	       (plan == PLAN_TAKEDOWN && (task || serve)) ||
+	       (plan == PLAN_EXEC_UNDO && of == PLAN_EXEC);
+}
+
 bool plan_beside(enum plan p)
 {
 	return p == PLAN_KILL || p == PLAN_UPDATE || p == PLAN_CHECKPOINT || p == PLAN_EXEC ||

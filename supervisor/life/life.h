@@ -114,6 +114,10 @@ enum life_state life_state_of(const char *name); /* LIFE_NONE_: unknown */
 const char *life_event_name(enum life_event e);
 const char *plan_name(enum plan p);
 const char *plan_text(enum plan p);
+/* It applies steps; the others undo them, after a fence. */
+bool plan_applies(enum plan p);
+/* Does @plan undo rows of runs of plan @of? */
+bool plan_undoes(enum plan plan, enum plan of);
 /* It runs beside other plans, and neither its end nor its beginning moves the state. */
 bool plan_beside(enum plan p);
 enum plan plan_of(const char *name); /* PLAN_NONE: unknown */

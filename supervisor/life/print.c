@@ -87,13 +87,30 @@ static const char *a_plan_name(int i)
 	return plan_name((enum plan)i);
 }
 
+/* What an undoing plan does: a fence first, then these rows. */
+static void promela_scopes(FILE *out)
+{
+	fprintf(out, "\n/* plan: does it undo, what serve made, what create made, after a fence */\n"
+		     "inline plan_scope(plan, undoes, serve, task, fence)\n{\n\tif\n");
+	for (int i = PLAN_NONE + 1; i < PLAN_N; i++) {
+		enum plan p = (enum plan)i;
+		bool undoes = !plan_applies(p) && !plan_beside(p);
+
+		fprintf(out, "\t:: plan == plan_%s -> undoes = %d; serve = %d; task = %d; fence = %d\n",
+			plan_name(p), undoes, plan_undoes(p, PLAN_SERVE),
+			undoes && plan_undoes(p, PLAN_CREATE), undoes);
+	}
+	fprintf(out, "\t:: plan == plan_none || plan == plan_refused -> undoes = 0; serve = 0; "
+		     "task = 0; fence = 0\n\tfi\n}\n");
+}
+
 static void print_promela(FILE *out)
 {
 	names(out, "state", LIFE_N, state_name);
 	names(out, "ev", EV_N, event_name);
 	names(out, "plan", PLAN_N, a_plan_name);
-	fprintf(out, "mtype = { plan_none };\n\n"
-		     "/* state, event: to and plan; a pair that is refused blocks. */\n"
+	fprintf(out, "mtype = { plan_none, plan_refused };\n\n"
+		     "/* state, event: to and plan. */\n"
 		     "inline life_move(state, event, plan)\n{\n\tif\n");
 	for (int s = LIFE_NONE_ + 1; s < LIFE_N; s++)
 		for (int e = EV_NONE_ + 1; e < EV_N; e++) {
@@ -105,7 +122,8 @@ static void print_promela(FILE *out)
 					event_name(e), state_name(a->to),
 					a->run ? plan_name(a->run) : "none");
 		}
-	fprintf(out, "\tfi\n}\n");
+	fprintf(out, "\t:: else -> plan = plan_refused\n\tfi\n}\n");
+	promela_scopes(out);
 }
 
 int life_print(FILE *out, enum life_format format)

@@ -8,7 +8,7 @@
  * PLAIN is a line an arrow, columns by tab: from, event, to, plan, why; "-" for none,
  * refusals too. MDOC is the states and the arrows as lists of mdoc(7), which
  * urunc-states(7) holds between its two "table from life.c" comments. PROMELA is the
- * same as mtypes and guarded assignments for SPIN.
+ * same as mtypes and guarded assignments for SPIN, with what each plan undoes, and how.
  */
 
 #include "supervisor/life/life.h"

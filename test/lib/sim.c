@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define EPOCH "boot-%d 4026531836 4026531841"
 
@@ -29,10 +30,11 @@ struct sim_proc *sim_proc_new(struct sim *sim, const char *comm, pid_t ppid)
 		if (p->ident.pid)
 			continue;
 		*p = (struct sim_proc){
-			.ident = { .pid = sim->next_pid++,
+			.ident = { .pid = sim->real_pid ? sim->real_pid : sim->next_pid++,
 				   .start = (uint64_t)sim->now_ms / 10 },
 			.ppid = ppid, .cwd = "/", .root = "/", .cgroup = "/sys/fs/cgroup",
 		};
+		sim->real_pid = 0;
 		p->sid = p->ident.pid;
 		(void)snprintf(p->comm, sizeof(p->comm), "%s", comm);
 		return p;
@@ -40,18 +42,33 @@ struct sim_proc *sim_proc_new(struct sim *sim, const char *comm, pid_t ppid)
 	abort();
 }
 
-/* Its children go to init, which reaps; who asked for it dies too. */
-static void orphan(struct sim *sim, pid_t pid)
+/* Its children go to who plays its parent, a subreaper, or to init, which reaps; who
+ * asked for it dies too. */
+static void orphan(struct sim *sim, pid_t pid, const struct sim_proc *parent)
 {
+	pid_t heir = parent && parent->played_by ? parent->ident.pid : 1;
+
 	for (int i = 0; i < SIM_PROCS; i++) {
 		struct sim_proc *p = &sim->procs[i];
 
 		if (!p->ident.pid || p->ppid != pid)
 			continue;
-		p->ppid = 1;
-		if (p->zombie)
+		p->ppid = heir;
+		if (p->zombie && heir == 1)
 			memset(p, 0, sizeof(*p));
-		else if (p->held || p->die_with_us)
+		else if (!p->zombie && (p->held || p->die_with_us))
+			sim_kill(sim, p, SIGKILL);
+	}
+}
+
+/* The first process of a pid namespace takes the others with it. */
+static void end_namespace(struct sim *sim, const struct sim_proc *init)
+{
+	for (int i = 0; i < SIM_PROCS; i++) {
+		struct sim_proc *p = &sim->procs[i];
+
+		if (p->ident.pid > 0 && !p->zombie && strcmp(init->cgroup, "/sys/fs/cgroup") != 0 &&
+		    strcmp(p->cgroup, init->cgroup) == 0)
 			sim_kill(sim, p, SIGKILL);
 	}
 }
@@ -60,6 +77,7 @@ void sim_kill(struct sim *sim, struct sim_proc *p, int status)
 {
 	const struct sim_proc *parent = sim_find(sim, p->ppid);
 	pid_t pid = p->ident.pid;
+	struct sim_proc was = *p;
 
 	for (int i = 0; p->netns && i < SIM_LINKS; i++) /* its last process */
 		if (sim->links[i].netns == p->netns)
@@ -67,10 +85,12 @@ void sim_kill(struct sim *sim, struct sim_proc *p, int status)
 	p->zombie = true;
 	p->status = status;
 	p->program = SIM_STAY;
-	/* Only the player reaps; everybody else's children are gone at once. */
-	if (!parent || p->ppid != sim->me)
+	/* Only players reap; everybody else's children are gone at once. */
+	if (!parent || !parent->played_by || parent->zombie)
 		memset(p, 0, sizeof(*p));
-	orphan(sim, pid);
+	orphan(sim, pid, parent);
+	if (strcmp(was.comm, "init") == 0)
+		end_namespace(sim, &was);
 	for (int i = 0; i < SIM_FILES; i++)
 		if (sim->files[i].owner == pid)
 			sim->files[i].owner = 0;
@@ -78,12 +98,19 @@ void sim_kill(struct sim *sim, struct sim_proc *p, int status)
 
 pid_t sim_play(struct sim *sim, const char *comm)
 {
-	sim->me = sim_proc_new(sim, comm, 2)->ident.pid;
+	struct sim_proc *p = sim_proc_new(sim, comm, 2);
+
+	p->played_by = getpid();
+	sim->me = p->ident.pid;
 	return sim->me;
 }
 
 void sim_play_as(struct sim *sim, pid_t pid)
 {
+	struct sim_proc *p = sim_find(sim, pid);
+
+	if (p)
+		p->played_by = getpid();
 	sim->me = pid;
 }
 
@@ -186,7 +213,7 @@ struct sim_mount *sim_mount_new(struct sim *sim, const char *type, const char *s
 static void populate(struct sim *sim)
 {
 	static const char *const folders[] = {
-		"/", "/run", "/run/urunc", "/run/containerd/s", "/run/containerd", "/run/containerd/runc",
+		"/", "/run", "/run/urunc", "/run/urunc/exec", "/run/containerd/s", "/run/containerd", "/run/containerd/runc",
 		"/run/containerd/runc/default", "/b", "/sys/fs/cgroup",
 	};
 
@@ -196,6 +223,7 @@ static void populate(struct sim *sim)
 	sim_mount_new(sim, "cgroup2", "cgroup2", "/sys/fs/cgroup");
 	sim_proc_new(sim, "init", 0);
 	sim_proc_new(sim, "containerd", 1);
+	sim->next_pid = SIM_PIDS;
 }
 
 struct sim *sim_new(void)
@@ -285,6 +313,48 @@ static bool is_lock(const struct sim_file *f)
 	return !f->owner && strncmp(f->path, "/run/urunc/lock/", 16) == 0;
 }
 
+/* Of one boot: who was there before, and is no more. */
+static void say_lost(const struct sim *now, const struct sim *before, char *buf, size_t size)
+{
+	if (strcmp(now->epoch, before->epoch) != 0)
+		return;
+	for (int i = 0; i < SIM_PROCS; i++)
+		if (before->procs[i].ident.pid > 0 && !was_proc(now, &before->procs[i].ident))
+			say(buf, size, "lost process", before->procs[i].comm,
+			    before->procs[i].ident.pid);
+	for (int i = 0; i < SIM_MOUNTS; i++)
+		if (before->mounts[i].id && !was_mount(now, before->mounts[i].id))
+			say(buf, size, "lost mount", before->mounts[i].target, 0);
+}
+
+static uint64_t mix(uint64_t sum, const void *data, size_t len)
+{
+	const unsigned char *at = data;
+
+	while (len-- > 0)
+		sum = (sum ^ *at++) * UINT64_C(1099511628211);
+	return sum;
+}
+
+uint64_t sim_digest(const struct sim *sim)
+{
+	uint64_t sum = UINT64_C(14695981039346656037);
+
+	for (int i = 0; i < SIM_PROCS; i++)
+		if (sim->procs[i].ident.pid > 0 && sim->procs[i].ident.pid != sim->me) {
+			sum = mix(sum, &sim->procs[i].ident, sizeof(sim->procs[i].ident));
+			sum = mix(sum, &sim->procs[i].zombie, sizeof(sim->procs[i].zombie));
+		}
+	for (int i = 0; i < SIM_FILES; i++)
+		if (*sim->files[i].path && !is_lock(&sim->files[i])) {
+			sum = mix(sum, sim->files[i].path, strlen(sim->files[i].path));
+			sum = mix(sum, &sim->files[i].what.ino, sizeof(sim->files[i].what.ino));
+		}
+	for (int i = 0; i < SIM_MOUNTS; i++)
+		sum = mix(sum, &sim->mounts[i].id, sizeof(sim->mounts[i].id));
+	return sum;
+}
+
 char *sim_left(const struct sim *now, const struct sim *before, char *buf, size_t size)
 {
 	*buf = '\0';
@@ -311,5 +381,6 @@ char *sim_left(const struct sim *now, const struct sim *before, char *buf, size_
 	for (int i = 0; i < SIM_LINKS; i++)
 		if (now->links[i].netns && now->links[i].netns != before->links[i].netns)
 			say(buf, size, "link", now->links[i].name, now->links[i].index);
+	say_lost(now, before, buf, size);
 	return buf;
 }

@@ -20,11 +20,13 @@
 
 #include "supervisor/node/node.h"
 
-#define SIM_PROCS  64
-#define SIM_FILES  256
-#define SIM_MOUNTS 32
+#define SIM_PROCS  40
+#define SIM_FILES  96
+#define SIM_MOUNTS 16
 #define SIM_LINKS  16
 #define SIM_TEXT   4096
+#define SIM_TOLD   64
+#define SIM_PIDS   5000000 /* no process of the test has a number from here on */
 #define SIM_PATH   192
 
 enum sim_program { SIM_NONE, SIM_STAY, SIM_RUNTIME, SIM_MOUNT, SIM_UNMOUNT, SIM_REMOVE, SIM_ASK,
@@ -36,7 +38,7 @@ struct sim_proc {
 	char comm[32];
 	char cwd[SIM_PATH], root[SIM_PATH], cgroup[SIM_PATH];
 	bool zombie, held, die_with_us, immortal;
-	bool real; /* a process of the test plays it, and has the same pid */
+	pid_t played_by; /* the process of the test that plays it; 0: a program does */
 	int status;
 	enum sim_program program;
 	enum job job;
@@ -67,19 +69,38 @@ struct sim_link {
 	char name[16], alias[SIM_PATH];
 };
 
+/* An event as containerd got it. */
+struct sim_event {
+	char topic[24];
+	int life; /* of which create */
+};
+
 struct sim {
 	/* the test's knobs */
 	int die_at, fail_at, fail_code;
 	bool containerd_down, containerd_knows;
 	char runtime_fails[16]; /* the runtime's verb that exits 1 before its last action */
+	int runtime_at; /* which of its actions; 0: the last                       */
 	int peers;
+	int hang_at;           /* the spawn whose child does nothing until it is killed */
+	bool containerd_silent; /* takes questions, and never answers                    */
+	int learns_at;         /* containerd knows the task from this question on       */
+	bool disk_full;        /* SQLite can't write below the journal's root           */
+	bool disk_counts;      /* what SQLite writes counts as calls, too               */
+	int calls_max;         /* a player that makes more never ends; 0: no limit      */
 	/* what came of it */
-	int calls;
+	int slice;             /* after so many calls somebody else plays, 0: never */
+	char removed[128];     /* files, in the order of their removal */
+	int calls, spawns, asked;
+	struct sim_event told[SIM_TOLD]; /* what containerd accepted */
+	int ntold;
+	int exit_how, exit_status; /* of the last report of a recovery */
 	/* the machine */
 	int64_t now_ms;
 	char epoch[80];
 	uint64_t next_ino;
 	pid_t next_pid, me;
+	pid_t real_pid; /* the next process has that number; 0: any */
 	int64_t next_mount;
 	struct sim_proc procs[SIM_PROCS];
 	struct sim_file files[SIM_FILES];
@@ -97,10 +118,15 @@ void sim_free(struct sim *sim);
 struct sim_node {
 	struct node node; /* first */
 	struct sim *sim;
+	int conductor; /* who says when it is its turn to play; 0: it always is */
 };
 void sim_node_init(struct sim_node *n, struct sim *sim);
 
-/* A new process plays from now on; returns its pid. */
+/* What SQLite does in this process meets the machine's disk; below @root, which is lent,
+ * that may be full. */
+void sim_disk_init(struct sim *sim, const char *root);
+
+/* A new process is played by this one from now on; returns its pid. */
 pid_t sim_play(struct sim *sim, const char *comm);
 /* An existing one does. */
 void sim_play_as(struct sim *sim, pid_t pid);
@@ -118,10 +144,15 @@ struct sim_file *sim_file(struct sim *sim, const char *path);
 struct sim_file *sim_make(struct sim *sim, const char *path, uint32_t mode);
 struct sim_mount *sim_mount_new(struct sim *sim, const char *type, const char *source,
 				const char *target);
+/* containerd takes an event; a call like any other. -EAGAIN: it is down, or silent. */
+int sim_tell(struct node *n, const char *topic, int life);
 /* The next action of a child's program. */
 void sim_act(struct sim *sim, struct sim_proc *p);
 struct json_object;
 void sim_act_net(struct sim *sim, struct sim_proc *p, struct json_object *args);
+
+/* A number that changes with what the machine holds, and not with the time. */
+uint64_t sim_digest(const struct sim *sim);
 
 /* What @now has and @before has not, one thing a line; "" is the promise kept. Bundles
  * are containerd's to remove, and a lock that nobody has is only a name. Returns @buf. */

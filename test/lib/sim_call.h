@@ -10,6 +10,12 @@
 
 /* Every call passes here: counted, and the last one of a player that is to die. */
 struct sim *sim_call(struct node *n);
+/* How a player's process ends that made more calls than it may. */
+#define SIM_ENDLESS 99
+
+/* The end of a player: no handler runs, nothing is flushed. */
+void sim_die(void);
+
 /* A call that can fail: < 0 if this is the one. */
 int sim_call_err(struct node *n, struct sim **ret, const char *name, struct err *err);
 

@@ -114,7 +114,11 @@ static int remove_dir(struct node *n, const char *name, const struct path_ident 
 static int remove_file(struct node *n, const char *name, const struct path_ident *who,
 		       struct err *err)
 {
+	size_t len;
+
 	CALL("remove_file");
+	len = strlen(sim->removed);
+	(void)snprintf(sim->removed + len, sizeof(sim->removed) - len, "%s ", name);
 	return unname(sim, name, who, err);
 }
 

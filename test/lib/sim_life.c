@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "test/lib/sim_life.h"
+#include "test/lib/sim_player.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The name is the hash of /run/c.sock/default/t1. */
-#define SOCKET                                                                            \
-	"/run/containerd/s/dd09ba73725b34d40390e4e5128ea3ded7e75208a7501229bab08b34dd1f73c1"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
 #define SPEC                                                                              \
 	"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},\"process\":{\"args\":"  \
 	"[\"sh\"],\"cwd\":\"/\"},\"linux\":{\"cgroupsPath\":\"/default/t1\","              \
 	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"}]}}"
-#define REQUEST                                                                           \
-	"{\"stdin\":\"\",\"stdout\":\"\",\"stderr\":\"\",\"terminal\":false,\"rootfs\":[{"  \
-	"\"type\":\"overlay\",\"source\":\"overlay\",\"target\":\"\",\"options\":[]}],"     \
-	"\"options\":{},\"cgroups_path\":\"/default/t1\",\"pid_namespace\":\"private\","    \
-	"\"rootfs_choice\":\"best-effort\"}"
 
 /* ---- the stage ----------------------------------------------------------------------------- */
 
@@ -74,190 +71,34 @@ void stage_close(struct stage *s)
 	free(s->before);
 }
 
-/* ---- start ------------------------------------------------------------------------------------ */
+/* ---- a life ---------------------------------------------------------------------------------- */
 
-struct player {
-	struct stage *s;
-	struct sim_node node;
-	struct engine engine;
-	struct task_key key;
-	struct journal *j;
-};
-
-static void broken(const char *what, const struct err *err)
+static enum part play_life(struct player *p)
 {
-	fprintf(stderr, "# %s: %s\n", what, err ? err->text : "");
-	_exit(PART_BROKEN);
-}
+	static const enum life_event parts[] = {
+		[UNTIL_CREATED] = EV_CREATE, [UNTIL_STARTED] = EV_START, [UNTIL_KILLED] = EV_KILL,
+		[UNTIL_DELETED] = EV_DELETE,
+	};
+	enum part r = player_serve(p);
 
-static void player(struct player *p, struct stage *s)
-{
-	struct err err = ERR_INIT;
-
-	memset(p, 0, sizeof(*p));
-	p->s = s;
-	sim_node_init(&p->node, s->sim);
-	p->engine = (struct engine){ .node = &p->node.node, .config = &s->config };
-	if (task_key_make(&p->key, "/run/c.sock", "default", s->id, &err) < 0)
-		broken("key", &err);
-}
-
-static int not_called(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-static int describe(struct player *p, struct err *err)
-{
-	struct path_ident dir = { 0 };
-	int r = p->node.node.path(&p->node.node, "/b/t1", &dir, err);
-
-	if (r < 0 || (r = journal_begin(p->j, err)) < 0)
-		return r;
-	r = journal_set_text(p->j, TASK_ADDRESS, "/run/c.sock", err);
-	if (r == 0)
-		r = journal_set_text(p->j, TASK_EPOCH, p->node.node.epoch(&p->node.node), err);
-	if (r == 0)
-		r = journal_set_text(p->j, TASK_SOCKET, SOCKET, err);
-	if (r == 0)
-		r = journal_set_text(p->j, TASK_RUNTIME, "/bin/runc", err);
-	if (r == 0)
-		r = journal_set_text(p->j, TASK_RUNTIME_ROOT, "/run/containerd/runc/default", err);
-	if (r == 0)
-		r = journal_set_bundle(p->j, "/b/t1", dir.dev, dir.ino, err);
-	return r == 0 ? journal_commit(p->j, err) : r;
-}
-
-static enum run_state driven(struct player *p, struct run *run)
-{
-	enum run_state s = drive(run, &p->node.node, 0, NULL, NULL);
-
-	run_close(run);
-	return s;
-}
-
-/* What `start` answers for a failure; all of its own is gone then. */
-static void start_failed(struct player *p)
-{
-	struct err err = ERR_INIT;
-
-	if (journal_finish(&p->j, &err) < 0)
-		_exit(PART_STUCK);
-	_exit(PART_FAILED);
-}
-
-static void play_start(struct player *p)
-{
-	struct run_options o = RUN_OPTIONS_INIT;
-	struct err err = ERR_INIT;
-	struct run *run = NULL;
-	enum run_state s;
-	int fd = -1;
-
-	sim_play(p->s->sim, "start");
-	if (journal_open(&p->j, &p->s->place, &p->key, JOURNAL_CREATE, &err) < 0)
-		broken("journal", &err);
-	if (describe(p, &err) < 0)
-		start_failed(p);
-	/* The server, which is forked next, is played by this process. */
-	p->s->sim->next_pid = getpid();
-	o.ret_listen_fd = &fd;
-	o.serve = not_called;
-	if (run_serve(&run, &p->engine, p->j, "{\"socket\":\"" SOCKET "\",\"address\":\"unix://"
-		      SOCKET "\"}", &o, &err) < 0)
-		broken("serve", &err);
-	s = driven(p, run);
-	if (fd >= 0)
-		close(fd);
-	if (s == RUN_UNDONE)
-		start_failed(p);
-	if (s != RUN_DONE)
-		_exit(PART_STUCK);
-}
-
-/* ---- the shim ------------------------------------------------------------------------------------ */
-
-static void become_shim(struct player *p)
-{
-	struct err err = ERR_INIT;
-	struct task_row row;
-
-	if (journal_task(p->j, &row, &err) < 0)
-		broken("task", &err);
-	p->j = journal_close(p->j);
-	sim_dead(p->s->sim);
-	sim_play_as(p->s->sim, row.shim.pid);
-	task_row_clear(&row);
-	if (journal_open(&p->j, &p->s->place, &p->key, JOURNAL_OWN, &err) < 0)
-		broken("own", &err);
-}
-
-static void happens(struct player *p, enum life_event ev)
-{
-	struct run_options o = RUN_OPTIONS_INIT;
-	struct err err = ERR_INIT;
-	struct run *run = NULL;
-	enum run_state s;
-
-	o.request = REQUEST;
-	o.signal = SIGKILL;
-	if (run_open(&run, &p->engine, p->j, ev, &o, &err) < 0) {
-		fprintf(stderr, "# %s: %s\n", life_event_name(ev), err.text);
-		_exit(PART_FAILED);
+	for (int i = UNTIL_CREATED; r == PART_OK && i <= UNTIL_DELETED && i <= p->s->until; i++) {
+		r = player_event(p, parts[i]);
+		if (r == PART_OK)
+			r = player_notice(p);
 	}
-	s = drive(run, &p->node.node, 0, NULL, NULL);
-	if (s == RUN_DONE) {
-		run_close(run);
-		return;
-	}
-	_exit(s == RUN_UNDONE || s == RUN_FAILED ? PART_FAILED : PART_STUCK);
-}
-
-static void init_exits(struct player *p)
-{
-	struct err err = ERR_INIT;
-	enum life_state now;
-
-	if (journal_set_exit(p->j, EXIT_REAPED, 137, p->node.node.wall_ns(&p->node.node),
-			     &err) < 0 ||
-	    engine_fire(p->j, EV_EXIT, &now, &err) < 0)
-		_exit(PART_FAILED);
-}
-
-static void play_life(struct player *p)
-{
-	struct err err = ERR_INIT;
-	int until = p->s->until;
-
-	play_start(p);
-	become_shim(p);
-	if (until >= UNTIL_CREATED)
-		happens(p, EV_CREATE);
-	if (until >= UNTIL_STARTED)
-		happens(p, EV_START);
-	if (until >= UNTIL_KILLED) {
-		happens(p, EV_KILL);
-		init_exits(p);
-	}
-	if (until >= UNTIL_DELETED)
-		happens(p, EV_DELETE);
-	if (until < UNTIL_GONE)
-		return;
-	happens(p, EV_FINISH);
-	if (journal_finish(&p->j, &err) < 0)
-		_exit(PART_STUCK);
+	return r == PART_OK && p->s->until >= UNTIL_GONE ? player_finish(p) : r;
 }
 
 /* ---- processes of the test --------------------------------------------------------------------------- */
 
-static enum part ended(struct stage *s, pid_t real)
+enum part stage_ended(struct stage *s, pid_t real)
 {
 	int status = 0;
 
 	if (waitpid(real, &status, 0) != real)
 		abort();
-	sim_dead(s->sim);
+	if (!s->keep)
+		sim_dead(s->sim);
 	s->sim->die_at = s->sim->fail_at = 0;
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 		return PART_DIED;
@@ -272,11 +113,10 @@ enum part stage_life(struct stage *s)
 	s->sim->calls = 0;
 	real = fork();
 	if (real == 0) {
-		player(&p, s);
-		play_life(&p);
-		_exit(PART_OK);
+		player_init(&p, s);
+		_exit(play_life(&p));
 	}
-	return ended(s, real);
+	return stage_ended(s, real);
 }
 
 pid_t stage_shim(struct stage *s)
@@ -293,10 +133,9 @@ pid_t stage_shim(struct stage *s)
 	if (real == 0) {
 		/* A test that fails does not come back to end it. */
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		player(&p, s);
-		play_life(&p);
-		sim_find(s->sim, s->sim->me)->real = true;
-		if (write(fds[1], "x", 1) != 1)
+		player_init(&p, s);
+		if (play_life(&p) != PART_OK || (s->shared && player_shares(&p) != PART_OK) ||
+		    write(fds[1], "x", 1) != 1)
 			_exit(PART_BROKEN);
 		for (;;)
 			pause();
@@ -314,48 +153,6 @@ void stage_end(struct stage *s, pid_t real)
 	(void)s;
 	kill(real, SIGKILL);
 	(void)waitpid(real, NULL, 0);
-}
-
-static int note(void *arg, const struct recover_report *r, int at, int of)
-{
-	enum part *worst = arg;
-
-	(void)at;
-	(void)of;
-	if (r->result == RECOVER_LEFT)
-		*worst = PART_LEFT;
-	else if (r->result == RECOVER_HEALTHY)
-		*worst = PART_HEALTHY;
-	else if (r->result == RECOVER_FAILED)
-		*worst = PART_BROKEN;
-	if (getenv("SIM_TALK"))
-		fprintf(stderr, "# %s: %d found=%s done=%s left=%s why=%s exit=%d\n", r->key.id,
-			r->result, r->found, r->done, r->left, r->why, (int)r->exit_status);
-	return 0;
-}
-
-static void play_recover(struct player *p)
-{
-	struct recover_report report;
-	struct err err = ERR_INIT;
-	enum part worst = PART_OK;
-	int r;
-
-	sim_play(p->s->sim, "uruncctl");
-	if (p->s->flags & RECOVER_DELETE) { /* containerd calls us, and says so much */
-		p->engine.address = "/run/c.sock";
-		p->engine.bundle = "/b/t1";
-		r = recover_task(&p->engine, &p->s->place, &p->key, p->s->flags, 0, &report, &err);
-		if (r == 0) {
-			note(&worst, &report, 1, 1);
-			recover_report_clear(&report);
-		} else if (r != -ENOENT) {
-			broken("recover", &err);
-		}
-	} else if (recover_all(&p->engine, &p->s->place, p->s->flags, 0, note, &worst, &err) < 0) {
-		broken("recover", &err);
-	}
-	_exit(worst);
 }
 
 void stage_tear(struct stage *s)
@@ -383,10 +180,10 @@ enum part stage_recover(struct stage *s)
 	s->sim->calls = 0;
 	real = fork();
 	if (real == 0) {
-		player(&p, s);
-		play_recover(&p);
+		player_init(&p, s);
+		_exit(player_recover(&p));
 	}
-	return ended(s, real);
+	return stage_ended(s, real);
 }
 
 /* ---- the promise ----------------------------------------------------------------------------------------- */
@@ -405,4 +202,24 @@ char *stage_left(struct stage *s, char *buf, size_t size)
 	sim_left(s->sim, s->before, buf, size - 256);
 	(void)journal_list(&s->place, JOURNAL_LIVE, say_live, buf, NULL);
 	return buf;
+}
+
+void stage_holds_nothing(struct stage *s, const char *what, int at, int then)
+{
+	char left[8192];
+
+	if (*stage_left(s, left, sizeof(left)))
+		fail_msg("%s %d, %d: left:\n%s", what, at, then, left);
+}
+
+int stage_calls(int until)
+{
+	struct stage s = { .until = until };
+	int calls;
+
+	stage_open(&s);
+	assert_int_equal(stage_life(&s), PART_OK);
+	calls = s.sim->calls;
+	stage_close(&s);
+	return calls;
 }

@@ -12,6 +12,8 @@
 #include "supervisor/engine/recover.h"
 #include "test/lib/sim.h"
 
+#define OLD_MS (RECOVER_YOUNG_MS + 1000) /* nobody is young any more */
+
 struct stage {
 	char folder[64], root[96], run[96];
 	struct journal_place place;
@@ -21,10 +23,14 @@ struct stage {
 	int until;         /* how many parts of a life are played; see life_all */
 	unsigned flags;    /* of recovery */
 	const char *id;
+	bool keep;         /* the dead of a life are not buried, see stage_ended() */
+	bool shared;       /* the shim serves another task, too */
 };
 
-/* How a part ended. */
-enum part { PART_DIED, PART_OK, PART_FAILED, PART_STUCK, PART_LEFT, PART_HEALTHY, PART_BROKEN };
+/* How a part ended. REFUSED: the life's table, or a living owner, says no, and nothing
+ * was done. */
+enum part { PART_DIED, PART_OK, PART_FAILED, PART_STUCK, PART_LEFT, PART_HEALTHY, PART_REFUSED,
+	    PART_BROKEN, PART_ENDLESS };
 
 /* A fresh machine and a fresh journal, with a bundle /b/<id>. */
 void stage_open(struct stage *s);
@@ -44,8 +50,14 @@ void stage_end(struct stage *s, pid_t real);
 void stage_tear(struct stage *s);
 /* Play `uruncctl recover`, with s->flags; of s->id alone with RECOVER_DELETE. */
 enum part stage_recover(struct stage *s);
+/* Wait for the process of the test that played, and bury whom it played. */
+enum part stage_ended(struct stage *s, pid_t real);
 
 /* What is held though nothing should be: "" is the promise kept. Returns @buf. */
 char *stage_left(struct stage *s, char *buf, size_t size);
+/* cmocka's: nothing is, or the test has failed, with @what and two numbers. */
+void stage_holds_nothing(struct stage *s, const char *what, int at, int then);
+/* How many calls a life of so many parts makes. */
+int stage_calls(int until);
 
 #endif

@@ -21,13 +21,34 @@ static struct sim *of(struct node *n)
 	return ((struct sim_node *)n)->sim;
 }
 
-/* Dying is real: no handler runs, nothing is flushed. */
+void sim_die(void)
+{
+	(void)kill(getpid(), SIGKILL);
+}
+
+/* After a slice of calls, wait until it is our turn again. */
+static void take_turns(struct sim_node *n)
+{
+	struct sim *sim = n->sim;
+	pid_t me = sim->me;
+	char c = 'y';
+
+	if (n->conductor <= 0 || sim->slice <= 0 || --sim->slice > 0)
+		return;
+	if (write(n->conductor, &c, 1) != 1 || read(n->conductor, &c, 1) != 1)
+		_exit(1);
+	sim->me = me;
+}
+
 struct sim *sim_call(struct node *n)
 {
 	struct sim *sim = of(n);
 
 	if (++sim->calls == sim->die_at)
-		(void)kill(getpid(), SIGKILL);
+		sim_die();
+	if (sim->calls_max && sim->calls > sim->calls_max)
+		_exit(SIM_ENDLESS);
+	take_turns((struct sim_node *)n);
 	return sim;
 }
 
@@ -37,6 +58,20 @@ int sim_call_err(struct node *n, struct sim **ret, const char *name, struct err 
 	*ret = sim_call(n);
 	if ((*ret)->calls == (*ret)->fail_at)
 		return err_set(err, (*ret)->fail_code, "simulated %s", name);
+	return 0;
+}
+
+int sim_tell(struct node *n, const char *topic, int life)
+{
+	struct sim *sim = sim_call(n);
+
+	if (sim->containerd_down || sim->containerd_silent)
+		return -EAGAIN;
+	if (sim->ntold == SIM_TOLD)
+		abort();
+	sim->told[sim->ntold].life = life;
+	(void)snprintf(sim->told[sim->ntold++].topic, sizeof(sim->told[0].topic), "%s", topic);
+	(void)sim_call(n); /* told, and not yet off the list */
 	return 0;
 }
 
@@ -163,8 +198,8 @@ static int simple_signal(struct node *n, const struct ident *who, int sig, struc
 	p = find(sim, who);
 	if (!p || p->zombie)
 		return err_set(err, ESRCH, "process %d", (int)who->pid);
-	if (p->real && sig == SIGKILL)
-		kill_real(p->ident.pid);
+	if (p->played_by && p->played_by != getpid() && sig == SIGKILL)
+		kill_real(p->played_by);
 	if (!p->immortal && (sig == SIGKILL || sig == SIGTERM))
 		sim_kill(sim, p, sig);
 	return 0;
@@ -214,7 +249,7 @@ static int spawn(struct node *n, const struct spawn *what, struct ident *ret, st
 			 sim->me);
 	p->held = true;
 	p->die_with_us = what->die_with_us;
-	p->program = program_of(what->job);
+	p->program = ++sim->spawns == sim->hang_at ? SIM_STAY : program_of(what->job);
 	p->job = what->job;
 	(void)snprintf(p->cwd, sizeof(p->cwd), "%s", what->cwd ? what->cwd : "/");
 	if (what->args)

@@ -59,7 +59,8 @@ static void parse(struct cli *c, const char *line)
 			c->bundle = c->words[++i];
 		else if (strcmp(w, "--pid-file") == 0)
 			c->pid_file = c->words[++i];
-		else if (strcmp(w, "--log") == 0 || strcmp(w, "--log-format") == 0)
+		else if (strcmp(w, "--log") == 0 || strcmp(w, "--log-format") == 0 ||
+			 strcmp(w, "--process") == 0)
 			i++;
 		else if (*w != '-' && !*c->verb)
 			c->verb = w;
@@ -129,10 +130,6 @@ static void act_create(struct sim *sim, struct sim_proc *p, const struct cli *c)
 		write_state(sim, p, c);
 		break;
 	case 5:
-		if (strcmp(sim->runtime_fails, "create") == 0) {
-			done(sim, p, 1, "it was told to fail");
-			break;
-		}
 		f = sim_make(sim, c->pid_file, S_IFREG | 0644);
 		(void)snprintf(f->data, sizeof(f->data), "%d", atoi(p->out));
 		break;
@@ -171,17 +168,56 @@ static void act_delete(struct sim *sim, struct sim_proc *p, const struct cli *c)
 	}
 }
 
+/* A process beside init, and the file that says which. */
+static void act_exec(struct sim *sim, struct sim_proc *p, const struct cli *c)
+{
+	const struct sim_proc *init = init_of(sim, c);
+	struct sim_proc *one;
+	struct sim_file *f;
+
+	switch (p->at++) {
+	case 0:
+		if (!init)
+			done(sim, p, 1, "container not running");
+		break;
+	case 1:
+		one = sim_proc_new(sim, "exec", p->ident.pid);
+		(void)snprintf(one->cgroup, SIM_PATH, "%s", c->cgroup);
+		(void)snprintf(one->root, SIM_PATH, "%s", init ? init->root : "/");
+		(void)snprintf(p->out, sizeof(p->out), "%d", (int)one->ident.pid);
+		break;
+	case 2:
+		f = sim_make(sim, c->pid_file, S_IFREG | 0644);
+		(void)snprintf(f->data, sizeof(f->data), "%.20s", p->out);
+		break;
+	default:
+		done(sim, p, 0, "");
+	}
+}
+
+static bool told_to_fail(const struct sim *sim, const struct sim_proc *p, const struct cli *c)
+{
+	int last = strcmp(c->verb, "create") == 0 ? 5 : 1;
+
+	return strcmp(sim->runtime_fails, c->verb) == 0 &&
+	       p->at == (sim->runtime_at ? sim->runtime_at - 1 : last);
+}
+
 static void act_runtime(struct sim *sim, struct sim_proc *p)
 {
 	struct cli c;
 
 	parse(&c, p->args);
-	if (strcmp(c.verb, "create") == 0) {
+	if (told_to_fail(sim, p, &c)) {
+		done(sim, p, 1, "it was told to fail");
+	} else if (strcmp(c.verb, "exec") == 0) {
+		act_exec(sim, p, &c);
+	} else if (strcmp(c.verb, "create") == 0) {
 		act_create(sim, p, &c);
 	} else if (strcmp(c.verb, "delete") == 0) {
 		act_delete(sim, p, &c);
 	} else if (p->at++ > 0) {
-		if (!init_of(sim, &c) || strcmp(sim->runtime_fails, c.verb) == 0)
+		if (!init_of(sim, &c))
 			done(sim, p, 1, "container not running");
 		else
 			done(sim, p, 0, "");
@@ -260,6 +296,10 @@ static void act_remove(struct sim *sim, struct sim_proc *p, json_object *args)
 
 static void act_ask(struct sim *sim, struct sim_proc *p)
 {
+	if (sim->containerd_silent)
+		return;
+	if (++sim->asked == sim->learns_at)
+		sim->containerd_knows = true;
 	if (sim->containerd_down)
 		done(sim, p, ECONNREFUSED, "connection refused");
 	else

@@ -17,28 +17,6 @@
 
 #include <cmocka.h>
 
-#define OLD_MS (RECOVER_YOUNG_MS + 1000) /* nobody is young any more */
-
-static void must_hold_nothing(struct stage *s, const char *what, int at, int then)
-{
-	char left[8192];
-
-	if (*stage_left(s, left, sizeof(left)))
-		fail_msg("%s %d, %d: left:\n%s", what, at, then, left);
-}
-
-static int calls_of_a_life(int until)
-{
-	struct stage s = { .until = until };
-	int calls;
-
-	stage_open(&s);
-	assert_int_equal(stage_life(&s), PART_OK);
-	calls = s.sim->calls;
-	stage_close(&s);
-	return calls;
-}
-
 static void a_whole_life_leaves_nothing(void **state)
 {
 	struct stage s = { .until = UNTIL_GONE };
@@ -46,7 +24,7 @@ static void a_whole_life_leaves_nothing(void **state)
 	(void)state;
 	stage_open(&s);
 	assert_int_equal(stage_life(&s), PART_OK);
-	must_hold_nothing(&s, "life", 0, 0);
+	stage_holds_nothing(&s, "life", 0, 0);
 	stage_close(&s);
 }
 
@@ -60,7 +38,7 @@ static void a_life_that_ends_anywhere_is_recovered(void **state)
 		assert_int_equal(stage_life(&s), PART_OK);
 		sim_pass(s.sim, OLD_MS);
 		assert_int_equal(stage_recover(&s), PART_OK);
-		must_hold_nothing(&s, "until", until, 0);
+		stage_holds_nothing(&s, "until", until, 0);
 		stage_close(&s);
 	}
 }
@@ -68,7 +46,7 @@ static void a_life_that_ends_anywhere_is_recovered(void **state)
 /* Die at one call; recover. */
 static void a_death_at_any_call_is_recovered(void **state)
 {
-	int calls = calls_of_a_life(UNTIL_GONE);
+	int calls = stage_calls(UNTIL_GONE);
 
 	(void)state;
 	for (int at = 1; at <= calls; at++) {
@@ -80,7 +58,7 @@ static void a_death_at_any_call_is_recovered(void **state)
 		sim_pass(s.sim, OLD_MS);
 		if (stage_recover(&s) != PART_OK)
 			fail_msg("dead at call %d: recovery did not do it", at);
-		must_hold_nothing(&s, "dead at call", at, 0);
+		stage_holds_nothing(&s, "dead at call", at, 0);
 		stage_close(&s);
 	}
 	print_message("# %d deaths\n", calls);
@@ -99,7 +77,7 @@ static int recovery_dies(int at, int then)
 	p = stage_recover(&s);
 	if (p == PART_DIED && stage_recover(&s) != PART_OK)
 		fail_msg("dead at call %d, recovery at %d: not done", at, then);
-	must_hold_nothing(&s, "dead at calls", at, then);
+	stage_holds_nothing(&s, "dead at calls", at, then);
 	stage_close(&s);
 	return p == PART_DIED;
 }
@@ -107,7 +85,7 @@ static int recovery_dies(int at, int then)
 /* Coprime strides, so that all kinds of pairs come together; SIM_ALL=1 takes every pair. */
 static void a_recovery_that_dies_is_recovered(void **state)
 {
-	int calls = calls_of_a_life(UNTIL_GONE);
+	int calls = stage_calls(UNTIL_GONE);
 	bool all = getenv("SIM_ALL") != NULL;
 	int n = 0;
 
@@ -125,7 +103,7 @@ static void a_recovery_that_dies_is_recovered(void **state)
  * it says that it could not; and recovery then can. */
 static void a_failure_at_any_call_is_taken_back(void **state)
 {
-	int calls = calls_of_a_life(UNTIL_GONE);
+	int calls = stage_calls(UNTIL_GONE);
 
 	(void)state;
 	for (int at = 1; at <= calls; at++) {
@@ -141,9 +119,35 @@ static void a_failure_at_any_call_is_taken_back(void **state)
 		sim_pass(s.sim, OLD_MS);
 		if (stage_recover(&s) != PART_OK)
 			fail_msg("failed at call %d: recovery did not do it", at);
-		must_hold_nothing(&s, "failed at call", at, 0);
+		stage_holds_nothing(&s, "failed at call", at, 0);
 		stage_close(&s);
 	}
+}
+
+/* Its journal is copied to /run then; that dies too, also between two writes. */
+static void a_recovery_on_a_full_disk_may_die_anywhere(void **state)
+{
+	int step = getenv("SIM_ALL") ? 1 : 3, at = 1;
+	enum part p = PART_DIED;
+
+	(void)state;
+	for (; p == PART_DIED; at += step) {
+		struct stage s = { .until = UNTIL_STARTED };
+
+		stage_open(&s);
+		assert_int_equal(stage_life(&s), PART_OK);
+		sim_pass(s.sim, OLD_MS);
+		s.sim->disk_full = s.sim->disk_counts = true;
+		s.sim->die_at = at;
+		p = stage_recover(&s);
+		if (p == PART_DIED && stage_recover(&s) != PART_OK)
+			fail_msg("on a full disk, dead at call %d: recovery did not do it", at);
+		stage_holds_nothing(&s, "full disk, dead at call", at, 0);
+		assert_int_equal(s.sim->exit_how, EXIT_KILLED);
+		stage_close(&s);
+	}
+	print_message("# %d deaths on a full disk\n", at / step);
+	assert_true(at > 100);
 }
 
 static void a_failed_create_leaves_no_living_task(void **state)
@@ -162,7 +166,7 @@ static void a_failed_create_leaves_no_living_task(void **state)
 	assert_null(strstr(left, "cgroup"));
 	sim_pass(s.sim, OLD_MS);
 	assert_int_equal(stage_recover(&s), PART_OK);
-	must_hold_nothing(&s, "failed create", 0, 0);
+	stage_holds_nothing(&s, "failed create", 0, 0);
 	stage_close(&s);
 }
 
@@ -183,7 +187,7 @@ static void what_stood_there_before_is_left_alone(void **state)
 	assert_int_equal(stage_life(&s), PART_FAILED);
 	sim_pass(s.sim, OLD_MS);
 	assert_int_equal(stage_recover(&s), PART_OK);
-	must_hold_nothing(&s, "foreign", 0, 0);
+	stage_holds_nothing(&s, "foreign", 0, 0);
 	assert_non_null(sim_find(s.sim, other->ident.pid));
 	stage_close(&s);
 }
@@ -198,7 +202,7 @@ static void a_reboot_leaves_only_rows(void **state)
 	sim_reboot(s.sim);
 	*s.before = *s.sim;
 	assert_int_equal(stage_recover(&s), PART_OK);
-	must_hold_nothing(&s, "reboot", 0, 0);
+	stage_holds_nothing(&s, "reboot", 0, 0);
 	stage_close(&s);
 }
 
@@ -225,139 +229,6 @@ static void a_dry_run_touches_nothing(void **state)
 	stage_left(&s, left, sizeof(left));
 	assert_int_equal(stage_recover(&s), PART_OK);
 	assert_string_equal(stage_left(&s, again, sizeof(again)), left);
-	stage_close(&s);
-}
-
-/* ---- a shim that lives -------------------------------------------------------------------- */
-
-static enum part with_a_living_shim(struct stage *s, unsigned flags)
-{
-	pid_t real;
-	enum part p;
-
-	s->until = UNTIL_STARTED;
-	s->flags = flags;
-	real = stage_shim(s);
-	sim_pass(s->sim, OLD_MS);
-	p = stage_recover(s);
-	stage_end(s, real);
-	return p;
-}
-
-static void a_known_task_of_a_living_shim_is_left_alone(void **state)
-{
-	struct stage s = { .until = 0 };
-
-	(void)state;
-	stage_open(&s);
-	assert_int_equal(with_a_living_shim(&s, 0), PART_HEALTHY);
-	stage_close(&s);
-}
-
-static void a_daemon_that_is_down_forgets_nothing(void **state)
-{
-	struct stage s = { .until = 0 };
-
-	(void)state;
-	stage_open(&s);
-	s.sim->containerd_down = true;
-	assert_int_equal(with_a_living_shim(&s, 0), PART_HEALTHY);
-	stage_close(&s);
-}
-
-static void a_client_keeps_a_shim(void **state)
-{
-	struct stage s = { .until = 0 };
-
-	(void)state;
-	stage_open(&s);
-	s.sim->containerd_knows = false;
-	s.sim->peers = 1;
-	assert_int_equal(with_a_living_shim(&s, 0), PART_HEALTHY);
-	stage_close(&s);
-}
-
-static void a_forgotten_task_of_a_living_shim_is_taken_down(void **state)
-{
-	struct stage s = { .until = 0 };
-
-	(void)state;
-	stage_open(&s);
-	s.sim->containerd_knows = false;
-	assert_int_equal(with_a_living_shim(&s, 0), PART_OK);
-	must_hold_nothing(&s, "forgotten", 0, 0);
-	stage_close(&s);
-}
-
-static void an_operator_may_answer_for_a_daemon_that_is_down(void **state)
-{
-	struct stage s = { .until = 0 };
-
-	(void)state;
-	stage_open(&s);
-	s.sim->containerd_down = true;
-	assert_int_equal(with_a_living_shim(&s, RECOVER_FORGOTTEN), PART_OK);
-	must_hold_nothing(&s, "forgotten", 0, 0);
-	stage_close(&s);
-}
-
-static void containerds_verdict_ends_a_living_shim(void **state)
-{
-	struct stage s = { .until = 0 };
-
-	(void)state;
-	stage_open(&s);
-	assert_int_equal(with_a_living_shim(&s, RECOVER_DELETE), PART_OK);
-	must_hold_nothing(&s, "delete", 0, 0);
-	/* Asked again, the history answers. */
-	assert_int_equal(stage_recover(&s), PART_OK);
-	stage_close(&s);
-}
-
-/* ---- whom a recovery must not kill ---------------------------------------------------------- */
-
-static void an_operator_in_the_bundle_is_no_stray(void **state)
-{
-	struct stage s = { .until = UNTIL_STARTED };
-	struct sim_proc *shell, *stray;
-	pid_t pid, lost;
-
-	(void)state;
-	stage_open(&s);
-	assert_int_equal(stage_life(&s), PART_OK);
-	shell = sim_proc_new(s.sim, "bash", 2);
-	pid = shell->ident.pid;
-	(void)snprintf(shell->cwd, sizeof(shell->cwd), "/b/t1");
-	stray = sim_proc_new(s.sim, "hook", 1);
-	lost = stray->ident.pid;
-	(void)snprintf(stray->cwd, sizeof(stray->cwd), "/b/t1");
-	sim_pass(s.sim, OLD_MS);
-	assert_int_equal(stage_recover(&s), PART_OK);
-	assert_non_null(sim_find(s.sim, pid));
-	assert_null(sim_find(s.sim, lost));
-	stage_close(&s);
-}
-
-static void a_pid_that_is_another_process_now_is_left_alone(void **state)
-{
-	struct stage s = { .until = UNTIL_STARTED };
-	struct sim_proc *other = NULL;
-	struct ident was;
-
-	(void)state;
-	stage_open(&s);
-	assert_int_equal(stage_life(&s), PART_OK);
-	for (int i = 0; i < SIM_PROCS; i++)
-		if (strcmp(s.sim->procs[i].root, "/b/t1/rootfs") == 0)
-			other = &s.sim->procs[i];
-	assert_non_null(other);
-	was = other->ident;
-	sim_kill(s.sim, other, 9);
-	sim_pass(s.sim, OLD_MS);
-	other = sim_proc_new(s.sim, "innocent", 1);
-	other->ident.pid = was.pid;
-	assert_int_equal(stage_recover(&s), PART_OK);
-	assert_non_null(sim_find(s.sim, was.pid));
 	stage_close(&s);
 }
 
@@ -424,19 +295,12 @@ int main(void)
 		TEST(a_death_at_any_call_is_recovered),
 		TEST(a_recovery_that_dies_is_recovered),
 		TEST(a_failure_at_any_call_is_taken_back),
+		TEST(a_recovery_on_a_full_disk_may_die_anywhere),
 		TEST(a_failed_create_leaves_no_living_task),
 		TEST(what_stood_there_before_is_left_alone),
 		TEST(a_reboot_leaves_only_rows),
 		TEST(the_boot_hook_leaves_this_boot_alone),
 		TEST(a_dry_run_touches_nothing),
-		TEST(a_known_task_of_a_living_shim_is_left_alone),
-		TEST(a_daemon_that_is_down_forgets_nothing),
-		TEST(a_client_keeps_a_shim),
-		TEST(a_forgotten_task_of_a_living_shim_is_taken_down),
-		TEST(an_operator_may_answer_for_a_daemon_that_is_down),
-		TEST(containerds_verdict_ends_a_living_shim),
-		TEST(an_operator_in_the_bundle_is_no_stray),
-		TEST(a_pid_that_is_another_process_now_is_left_alone),
 		TEST(the_doctor_finds_what_is_wrong_and_nothing_else),
 	};
 

@@ -14,16 +14,6 @@
 
 #include <cmocka.h>
 
-#define OLD_MS (RECOVER_YOUNG_MS + 1000) /* nobody is young any more */
-
-static void must_hold_nothing(struct stage *s, const char *what, int at, int then)
-{
-	char left[8192];
-
-	if (*stage_left(s, left, sizeof(left)))
-		fail_msg("%s %d, %d: left:\n%s", what, at, then, left);
-}
-
 /* Who made an empty cgroup above the task's nobody can tell: one that stood there. */
 static void stage_with_cgroup(struct stage *s)
 {
@@ -43,7 +33,7 @@ static void a_torn_journal_is_rebuilt_from_the_host(void **state)
 		stage_tear(&s);
 		sim_pass(s.sim, OLD_MS);
 		assert_int_equal(stage_recover(&s), PART_OK);
-		must_hold_nothing(&s, "torn, until", until, 0);
+		stage_holds_nothing(&s, "torn, until", until, 0);
 		stage_close(&s);
 	}
 }
@@ -82,10 +72,10 @@ static void a_torn_journal_after_any_death_is_rebuilt_or_told(void **state)
 		p = stage_recover(&s);
 		assert_true(p == PART_OK || p == PART_LEFT || somebody_answers(&s));
 		if (p == PART_OK)
-			must_hold_nothing(&s, "torn, dead at call", at, 0);
+			stage_holds_nothing(&s, "torn, dead at call", at, 0);
 		told += p != PART_OK;
 		stage_left(&s, left, sizeof(left));
-		if (p == PART_BROKEN)
+		if (p == PART_FAILED)
 			assert_non_null(strstr(left, "live journal"));
 		else if (strstr(left, "mount") || strstr(left, "/run/containerd/s/") || strstr(left, "live"))
 			fail_msg("torn, dead at call %d: left:\n%s", at, left);
@@ -110,7 +100,7 @@ static void a_rebuilding_that_dies_is_gone_on_with(void **state)
 		p = stage_recover(&s);
 		if (p == PART_DIED && stage_recover(&s) != PART_OK)
 			fail_msg("rebuilding dead at %d: not done", at);
-		must_hold_nothing(&s, "rebuilding dead at", at, 0);
+		stage_holds_nothing(&s, "rebuilding dead at", at, 0);
 		stage_close(&s);
 	}
 }

@@ -29,6 +29,17 @@ static void a_create_makes_all_and_a_delete_takes_it_back(void **state)
 	assert_int_equal(bench_open_runs(b), 0);
 }
 
+static void what_was_made_last_is_taken_back_first(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(bench_happens(b, EV_CREATE, "{\"create\":[{\"path\":\"/a\"},"
+				 "{\"path\":\"/c\"}],\"start\":[{\"path\":\"/s\"}]}", NULL), RUN_DONE);
+	assert_int_equal(bench_happens(b, EV_START, NULL, NULL), RUN_DONE);
+	assert_int_equal(bench_happens(b, EV_RECOVER, NULL, NULL), RUN_DONE);
+	assert_string_equal(b->sim->removed, "/s /c /a ");
+}
+
 static void a_failed_create_holds_nothing_and_says_why(void **state)
 {
 	struct bench *b = *state;
@@ -219,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_create_makes_all_and_a_delete_takes_it_back),
+		TEST(what_was_made_last_is_taken_back_first),
 		TEST(a_failed_create_holds_nothing_and_says_why),
 		TEST(a_failed_start_leaves_the_task_created),
 		TEST(a_kill_runs_beside_a_start),

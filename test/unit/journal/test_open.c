@@ -409,6 +409,7 @@ static void a_rescue_copy_is_gone_on_with_and_ends_with_the_task(void **state)
 	struct world *w = *state;
 	struct task_key key = test_key("c1");
 	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	char copy[PATH_MAX];
 	struct task_row t;
 
 	journal_set_text(j, TASK_BUNDLE, "/bundle", &w->err);
@@ -417,6 +418,7 @@ static void a_rescue_copy_is_gone_on_with_and_ends_with_the_task(void **state)
 	assert_true(journal_is_rescue(j));
 	assert_int_equal(journal_lease(j), 2);
 	assert_int_equal(journal_set_text(j, TASK_ERROR, "disk full", &w->err), 0);
+	(void)snprintf(copy, sizeof(copy), "%s", journal_file(j));
 	journal_close(j);
 	j = test_open(&w->p, "c1", JOURNAL_OWN); /* never the older original */
 	assert_true(journal_is_rescue(j));
@@ -425,6 +427,7 @@ static void a_rescue_copy_is_gone_on_with_and_ends_with_the_task(void **state)
 	assert_string_equal(t.error, "disk full");
 	task_row_clear(&t);
 	assert_int_equal(journal_finish(&j, &w->err), 0);
+	assert_int_equal(access(copy, F_OK), -1);
 	assert_int_equal(test_count(&w->p, JOURNAL_LIVE), 0);
 	assert_int_equal(journal_list(&w->p.place, JOURNAL_DONE, read_done, w, &w->err), 7);
 	j = test_open(&w->p, "c1", JOURNAL_CREATE);

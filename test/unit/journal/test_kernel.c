@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the journal asks of the kernel: which files it flushes, and when; and a lock file
+ * that goes away between two of its calls. The calls are caught here on their way.
+ */
+#include "journal/journal.h"
+#include "test/lib/journal_place.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A caught call has no argument to keep this in. */
+static struct {
+	char flushed[4096];  /* their names, a space after each             */
+	char replace[PATH_MAX]; /* once opened, its owner finishes; "": none */
+} caught;
+
+static int flush(long call, int fd)
+{
+	char link[32], path[1024];
+	size_t len = strlen(caught.flushed);
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	snprintf(caught.flushed + len, sizeof(caught.flushed) - len, "%.*s ", (int)(n < 0 ? 0 : n), path);
+	return (int)syscall(call, fd);
+}
+
+int fsync(int fd)
+{
+	return flush(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+	return flush(SYS_fdatasync, fd);
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list ap;
+	int mode, fd;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, int);
+	va_end(ap);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	if (fd >= 0 && strcmp(path, caught.replace) == 0) {
+		caught.replace[0] = '\0';
+		unlink(path);
+	}
+	return fd;
+}
+
+struct world {
+	struct test_place p;
+	struct err err;
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	test_place_make(&w->p, NULL);
+	caught.flushed[0] = caught.replace[0] = '\0';
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	test_place_remove(&w->p);
+	free(w);
+	return 0;
+}
+
+static bool flushed(const char *path)
+{
+	char name[PATH_MAX + 2];
+
+	snprintf(name, sizeof(name), "%s ", path);
+	return strstr(caught.flushed, name) != NULL;
+}
+
+/* The file, its WAL, and every folder whose entry leads to it. */
+static void all_is_flushed(struct journal *j)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s-wal", journal_file(j));
+	assert_true(flushed(path));
+	snprintf(path, sizeof(path), "%s", journal_file(j));
+	assert_true(flushed(path));
+	for (int i = 0; i < 5; i++) { /* ns, daemon, live, <root>, and where that is */
+		*strrchr(path, '/') = '\0';
+		if (!flushed(path))
+			fail_msg("%s is not among %s", path, caught.flushed);
+	}
+}
+
+static void a_volatile_intent_flushes_nothing(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	int64_t step = test_plan(j, 1);
+
+	assert_int_equal(journal_intend(j, step, "e", false, 1, &w->err), 0);
+	assert_int_equal(journal_settle(j, step, ROW_DONE, NULL, 1, &w->err), 0);
+	assert_string_equal(caught.flushed, "");
+	journal_close(j);
+}
+
+static void a_durable_intent_is_flushed_with_all_that_leads_to_it(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	int64_t step = test_plan(j, 2);
+
+	assert_int_equal(journal_intend(j, step, "e", true, 1, &w->err), 0);
+	all_is_flushed(j);
+	caught.flushed[0] = '\0';
+	assert_int_equal(journal_intend(j, step + 1, "e", true, 1, &w->err), 0);
+	assert_non_null(strstr(caught.flushed, "-wal ")); /* the names last */
+	journal_close(j);
+}
+
+static void a_durable_intent_in_a_transaction_is_flushed_with_it(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	int64_t step = test_plan(j, 1);
+
+	assert_int_equal(journal_begin(j, &w->err), 0);
+	assert_int_equal(journal_intend(j, step, "e", true, 1, &w->err), 0);
+	assert_string_equal(caught.flushed, "");
+	assert_int_equal(journal_commit(j, &w->err), 0);
+	all_is_flushed(j);
+	journal_close(j);
+}
+
+/* Who holds only a name that is gone holds nothing: the next one would have it, too. */
+static void a_lock_file_that_went_away_is_not_taken(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	char lock[PATH_MAX];
+
+	journal_close(j);
+	snprintf(lock, sizeof(lock), "%s/lock/%s/default/c1", w->p.run, test_key("c1").daemon);
+	assert_int_equal(access(lock, F_OK), 0);
+	snprintf(caught.replace, sizeof(caught.replace), "%s", lock);
+	j = test_open(&w->p, "c1", JOURNAL_OWN);
+	assert_string_equal(caught.replace, "");
+	assert_int_equal(access(lock, F_OK), 0);
+	journal_close(j);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(a_volatile_intent_flushes_nothing),
+		T(a_durable_intent_is_flushed_with_all_that_leads_to_it),
+		T(a_durable_intent_in_a_transaction_is_flushed_with_it),
+		T(a_lock_file_that_went_away_is_not_taken),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
