@@ -13,26 +13,16 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "proto/api/task.pb-c.h"
-#include "proto/api/urunc_shim.pb-c.h"
-#include "proto/ttrpc/client.h"
 #include "supervisor/engine/recover.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define RELEASE_MS 500    /* for a living shim to let go of the task         */
-#define GOING_MS   500    /* for one that is on its way out                  */
+#define GOING_MS   500    /* for who is at it already                        */
 #define INLINE_MS  2500   /* for a recovery that the answer waits for        */
 #define REST_MS    600000 /* for what is left of it, when nobody waits       */
-
-struct verdict {
-	pid_t pid;
-	uint32_t status;
-	int64_t at_ns;
-};
 
 static int print(const struct verdict *v, struct err *err)
 {
@@ -47,86 +37,6 @@ static int print(const struct verdict *v, struct err *err)
 	out.exited_at = &at;
 	return shim_write_stdout(data, containerd__task__v2__delete_response__pack(&out, data),
 				 err);
-}
-
-/* ---- a living owner ------------------------------------------------------------------ */
-
-static int ask(const struct shim *shim, const char *socket, struct verdict *v, struct err *err)
-{
-	Urunc__Shim__V1__ReleaseRequest in = URUNC__SHIM__V1__RELEASE_REQUEST__INIT;
-	struct client_request req = {
-		.service = "urunc.shim.v1.Shim",
-		.method = "Release",
-		.ns = shim->key.ns,
-		.in = &in.base,
-		.out = &urunc__shim__v1__release_response__descriptor,
-		.timeout_ms = RELEASE_MS,
-	};
-	ProtobufCMessage *answer = NULL;
-	const Urunc__Shim__V1__ReleaseResponse *out;
-	int rc;
-
-	in.id = (char *)shim->key.id;
-	rc = client_ask(socket, &req, &answer, NULL, err);
-	if (rc < 0)
-		return rc;
-	out = (const Urunc__Shim__V1__ReleaseResponse *)answer;
-	if (out->pid && out->exited_at && out->exited_at->seconds > 0) {
-		v->pid = (pid_t)out->pid;
-		v->status = out->exit_status;
-		v->at_ns = out->exited_at->seconds * 1000000000 + out->exited_at->nanos;
-	}
-	protobuf_c_message_free_unpacked(answer, NULL);
-	return 0;
-}
-
-static pid_t owner_of(const struct shim *shim)
-{
-	pid_t pid = 0;
-
-	(void)journal_owner(&shim->place, &shim->key, &pid, NULL);
-	return pid;
-}
-
-static void let_go(const struct shim *shim)
-{
-	struct node *n = shim->node;
-	int64_t end = n->now_ms(n) + GOING_MS;
-	const struct timespec pause = { .tv_nsec = 1000000 };
-
-	while (owner_of(shim) && n->now_ms(n) < end)
-		nanosleep(&pause, NULL);
-}
-
-static char *socket_of(const struct shim *shim)
-{
-	struct journal *j = NULL;
-	struct task_row row;
-	char *path = NULL;
-
-	if (journal_open(&j, &shim->place, &shim->key, JOURNAL_READ, NULL) < 0)
-		return NULL;
-	if (journal_task(j, &row, NULL) == 0) {
-		path = TAKE_PTR(row.socket);
-		task_row_clear(&row);
-	}
-	journal_close(j);
-	return path;
-}
-
-/* After it the journal says the rest: in the history, if the owner has let go. */
-static void ask_owner(const struct shim *shim, struct verdict *v)
-{
-	auto_free char *socket = socket_of(shim);
-	struct err err = ERR_INIT;
-	int rc;
-
-	if (!socket || !owner_of(shim))
-		return;
-	rc = ask(shim, socket, v, &err);
-	/* Released, or no socket any more: it is on its way out. */
-	if (rc == 0 || rc == -ENOENT || rc == -ECONNREFUSED || rc == -ECONNRESET)
-		let_go(shim);
 }
 
 /* ---- by force ----------------------------------------------------------------------------- */
@@ -160,8 +70,8 @@ static enum outcome recover_in_time(struct shim *shim, struct verdict *v)
 	int64_t deadline = n->now_ms(n) + INLINE_MS;
 	enum outcome out = recover(shim, deadline, v);
 
-	while (out == SOMETHING_LEFT && owner_of(shim) && n->now_ms(n) < deadline) {
-		let_go(shim);
+	while (out == SOMETHING_LEFT && shim_owner(shim) && n->now_ms(n) < deadline) {
+		shim_let_go(shim, GOING_MS);
 		out = recover(shim, deadline, v);
 	}
 	return out;
@@ -201,7 +111,7 @@ int shim_delete(struct shim *shim, struct err *err)
 
 	if (chdir("/") < 0) /* the bundle shall be removable */
 		return err_set(err, errno, "can't go to /");
-	ask_owner(shim, &v);
+	shim_release(shim, &v); /* after it the journal says the rest */
 	crash_point("asked");
 	out = recover_in_time(shim, &v);
 	crash_point("recovered");

@@ -99,7 +99,8 @@ int shim_serve(void *arg)
 		log_say(&log, LOG_LEVEL_ERROR, "%s/%s: the shim ends: %s", shim->key.ns,
 			shim->key.id, err.text);
 	log_close(&log);
-	shim_take_up(shim); /* nobody waits for us any more */
+	if (rc != 1) /* else ours shall stay as they are, and have no owner any more */
+		shim_take_up(shim); /* nobody waits for us any more */
 	return rc < 0;
 }
 

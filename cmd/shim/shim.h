@@ -59,6 +59,34 @@ pid_t shim_delete_stranger(const struct shim *shim);
 void shim_take_up(struct shim *shim);
 void shim_take_up_later(struct shim *shim);
 
+/* ---- join.c: the living shim of a group --------------------------------------------- */
+
+/* How a task ended, as far as anybody knows. */
+struct verdict {
+	pid_t pid;
+	uint32_t status;
+	int64_t at_ns;
+};
+
+/* Wait until no other `start` of the group with this socket is at it, and keep others
+ * out: until *ret is closed, or we are dead. -EBUSY. */
+int shim_lock_group(const struct shim *shim, const char *socket, int *ret, struct err *err);
+
+/* Shall the shim at first->socket serve our task too? 1: it does; 0: there is no shim;
+ * -EAGAIN one that is on its way out; -EEXIST something older of this id is in the way;
+ * < 0 it does not, or does not answer. */
+struct first;
+int shim_join(const struct shim *shim, const struct first *first, struct err *err);
+
+/* Ask a living owner to let go of our task, for half a second. *v changes if it says how
+ * the task ended. */
+void shim_release(const struct shim *shim, struct verdict *v);
+
+/* Who holds the task's lock; 0: nobody. And wait, for so long, that nobody does. */
+pid_t shim_owner(const struct shim *shim);
+void shim_let_go(const struct shim *shim, int ms);
+void shim_nap(void); /* a millisecond */
+
 /* ---- small things ------------------------------------------------------------------ */
 
 /* All of standard input, NUL-terminated; *ret is the caller's. A terminal is empty. */

@@ -9,22 +9,21 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
-#include "supervisor/bundle/json.h"
 #include "supervisor/engine/recover.h"
 #include "supervisor/service/bootstrap.h"
+#include "supervisor/service/first.h"
 
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CONFIG_JSON_MAX (16u << 20) /* bytes */
 #define OLD_MS   4000               /* to take back what an older task of the id left */
 #define GOING_MS 1000               /* for an older shim that is on its way out       */
 #define SERVE_MS 4000
+#define JOIN_MS  5000               /* for a group's shim that is on its way out      */
 
 struct start {
 	struct shim *shim;
@@ -34,9 +33,10 @@ struct start {
 	char *group;
 	char socket[SOCKET_PATH_MAX + 1];
 	char address[SOCKET_PATH_MAX + 8];
+	char ttrpc_address[PATH_MAX];
+	struct first first; /* of the above */
 	struct journal *journal;
-	bool adopted; /* a living shim of this very bundle has the socket */
-	bool clean;   /* nothing is made yet, or it was taken back        */
+	bool clean; /* nothing is made yet, or it was taken back */
 };
 
 /* ---- what is asked --------------------------------------------------------------------- */
@@ -60,8 +60,25 @@ static int read_bundle(struct start *st, struct err *err)
 		rc = n->read_file(n, path, CONFIG_JSON_MAX, &text, &len, err);
 	if (rc < 0)
 		return rc;
+	if (st->shim->config.group == GROUP_BY_CONTAINER) {
+		st->group = strdup(st->shim->flags.id);
+		return st->group ? 0 : err_set(err, ENOMEM, "bundle %s", st->bundle);
+	}
 	rc = bootstrap_group(&st->group, text, st->shim->flags.id, err);
 	return rc < 0 ? err_wrap(err, "bundle %s", st->bundle) : 0;
+}
+
+static void find_ttrpc(struct start *st)
+{
+	const char *env = getenv("TTRPC_ADDRESS");
+	size_t size = sizeof(st->ttrpc_address);
+
+	if (st->boot.ttrpc_address[0])
+		snprintf(st->ttrpc_address, size, "%s", st->boot.ttrpc_address);
+	else if (env && env[0])
+		snprintf(st->ttrpc_address, size, "%s", env);
+	else
+		snprintf(st->ttrpc_address, size, "%s.ttrpc", st->shim->flags.address);
 }
 
 static int read_asked(struct start *st, struct err *err)
@@ -75,36 +92,23 @@ static int read_asked(struct start *st, struct err *err)
 		rc = bootstrap_read(&st->boot, (const uint8_t *)data, len, f->ns, f->id, err);
 	if (rc == 0)
 		rc = read_bundle(st, err);
-	/* Every container has a shim of its own, whatever the group. */
 	if (rc == 0)
-		rc = bootstrap_socket(st->socket, st->boot.socket_dir, f->address, f->ns, f->id,
+		rc = bootstrap_socket(st->socket, st->boot.socket_dir, f->address, f->ns, st->group,
 				      err);
 	st->shim->engine.bundle = st->bundle;
-	if (rc == 0)
-		snprintf(st->address, sizeof(st->address), "unix://%s", st->socket);
-	return rc;
+	if (rc < 0)
+		return rc;
+	snprintf(st->address, sizeof(st->address), "unix://%s", st->socket);
+	find_ttrpc(st);
+	st->first = (struct first){
+		.address = f->address, .ttrpc_address = st->ttrpc_address,
+		.epoch = st->shim->node->epoch(st->shim->node), .group = st->group,
+		.socket = st->socket, .bundle = st->bundle, .dir = &st->dir,
+	};
+	return 0;
 }
 
 /* ---- older rows of the same id ------------------------------------------------------------ */
-
-static pid_t owner_of(const struct shim *shim)
-{
-	pid_t pid = 0;
-
-	(void)journal_owner(&shim->place, &shim->key, &pid, NULL);
-	return pid;
-}
-
-/* A shim that is finishing goes by itself: let it. */
-static void let_go(const struct start *st)
-{
-	struct node *n = st->shim->node;
-	int64_t end = n->now_ms(n) + GOING_MS;
-	const struct timespec pause = { .tv_nsec = 1000000 };
-
-	while (owner_of(st->shim) && n->now_ms(n) < end)
-		nanosleep(&pause, NULL);
-}
 
 static bool is_going(const struct task_row *row)
 {
@@ -113,10 +117,8 @@ static bool is_going(const struct task_row *row)
 	return life == LIFE_DELETED || life == LIFE_FINISHING || life == LIFE_GONE;
 }
 
-/* 1: the shim of this very bundle lives, and its address is the answer. */
 static int look_at_old(struct start *st, unsigned *flags, struct err *err)
 {
-	struct node *n = st->shim->node;
 	struct journal *j = NULL;
 	struct task_row row;
 	int rc = journal_open(&j, &st->shim->place, &st->shim->key, JOURNAL_READ, err);
@@ -127,21 +129,27 @@ static int look_at_old(struct start *st, unsigned *flags, struct err *err)
 	journal_close(j);
 	if (rc < 0)
 		return rc;
-	if (row.bundle_dev == st->dir.dev && row.bundle_ino == st->dir.ino && owner_of(st->shim))
-		rc = strcmp(row.socket, st->socket) == 0 && n->answers(n, row.socket, NULL) == 1;
-	else /* another bundle of this name, or a dead shim: containerd begins anew */
+	/* Another bundle of this name, or a dead shim: containerd begins anew. */
+	if (row.bundle_dev != st->dir.dev || row.bundle_ino != st->dir.ino ||
+	    !shim_owner(st->shim))
 		*flags = RECOVER_DELETE;
-	if (rc == 0 && is_going(&row))
-		let_go(st);
+	if (is_going(&row)) /* a shim that is finishing goes by itself: let it */
+		shim_let_go(st->shim, GOING_MS);
 	task_row_clear(&row);
-	return rc;
+	return 0;
 }
 
 static int take_back(struct start *st, unsigned flags, struct err *err)
 {
 	struct shim *shim = st->shim;
 	struct recover_report report = { .result = RECOVER_NONE_ };
-	int rc = recover_task(&shim->engine, &shim->place, &shim->key, flags,
+	struct verdict v;
+	int rc;
+
+	/* A shim that serves others too is not killed for this one. */
+	if (flags & RECOVER_DELETE)
+		shim_release(shim, &v);
+	rc = recover_task(&shim->engine, &shim->place, &shim->key, flags,
 			      shim->node->now_ms(shim->node) + OLD_MS, &report, err);
 
 	if (rc == -ENOENT)
@@ -165,66 +173,19 @@ static int make_way(struct start *st, struct err *err)
 	int rc = look_at_old(st, &flags, err);
 
 	if (rc == -ENOENT) { /* it is in the history, and its shim on its last way */
-		let_go(st);
+		shim_let_go(st->shim, GOING_MS);
 		return 0;
 	}
 	if (rc == -EUCLEAN) { /* containerd begins anew, whatever it held */
 		flags = RECOVER_DELETE;
 		rc = 0;
 	}
-	if (rc == 1)
-		st->adopted = true;
-	return rc ? rc : take_back(st, flags, err);
+	return rc < 0 ? rc : take_back(st, flags, err);
 }
 
 /* ---- the first rows -------------------------------------------------------------------------- */
 
-static const char *ttrpc_address(const struct start *st, char *room, size_t size)
-{
-	const char *env = getenv("TTRPC_ADDRESS");
-
-	if (st->boot.ttrpc_address[0])
-		return st->boot.ttrpc_address;
-	if (env && env[0])
-		return env;
-	snprintf(room, size, "%s.ttrpc", st->shim->flags.address);
-	return room;
-}
-
-static int write_texts(struct start *st, struct err *err)
-{
-	char room[SOCKET_PATH_MAX + 8];
-	const struct {
-		enum task_text field;
-		const char *text;
-	} texts[] = {
-		{ TASK_ADDRESS, st->shim->flags.address },
-		{ TASK_TTRPC_ADDRESS, ttrpc_address(st, room, sizeof(room)) },
-		{ TASK_EPOCH, st->shim->node->epoch(st->shim->node) },
-		{ TASK_GROUP, st->group },
-		{ TASK_SOCKET, st->socket },
-	};
-	int rc = journal_set_bundle(st->journal, st->bundle, st->dir.dev, st->dir.ino, err);
-
-	for (size_t i = 0; i < ARRAY_SIZE(texts) && rc == 0; i++)
-		rc = journal_set_text(st->journal, texts[i].field, texts[i].text, err);
-	return rc;
-}
-
-static int write_first(struct start *st, struct err *err)
-{
-	int rc = journal_begin(st->journal, err);
-
-	if (rc < 0)
-		return rc;
-	rc = write_texts(st, err);
-	if (rc == 0)
-		return journal_commit(st->journal, err);
-	journal_rollback(st->journal);
-	return rc;
-}
-
-/* The file, made by us; or st->adopted. */
+/* The file, made by us. */
 static int own_journal(struct start *st, struct err *err)
 {
 	for (int tries = 0;; tries++) {
@@ -234,8 +195,8 @@ static int own_journal(struct start *st, struct err *err)
 		if ((rc != -EEXIST && rc != -EAGAIN) || tries == 3)
 			return rc;
 		rc = make_way(st, err);
-		if (rc < 0 || st->adopted)
-			return rc < 0 ? rc : 0;
+		if (rc < 0)
+			return rc;
 	}
 }
 
@@ -262,24 +223,10 @@ static int set_oom_score(struct err *err)
 	return 0;
 }
 
-static char *serve_args(const struct start *st)
-{
-	json_object *args = json_object_new_object();
-	const char *written;
-	char *text;
-
-	json_object_object_add(args, "socket", json_object_new_string(st->socket));
-	json_object_object_add(args, "address", json_object_new_string(st->address));
-	written = json_write(args);
-	text = written ? strdup(written) : NULL;
-	json_object_put(args);
-	return text;
-}
-
 static int leave_server(struct start *st, struct err *err)
 {
 	struct shim *shim = st->shim;
-	auto_free char *args = serve_args(st);
+	auto_free char *args = first_args(&st->first);
 	struct serve serve = { .shim = shim, .journal = st->journal, .bundle = st->bundle,
 			       .listen_fd = -1, .debug = shim->flags.debug || st->boot.debug };
 	struct run_options options = RUN_OPTIONS_INIT;
@@ -309,7 +256,7 @@ static int leave_server(struct start *st, struct err *err)
 
 static int begin_server(struct start *st, struct err *err)
 {
-	int rc = write_first(st, err);
+	int rc = first_write(st->journal, &st->first, err);
 
 	if (rc == 0)
 		rc = set_oom_score(err);
@@ -337,15 +284,48 @@ static int print_address(const struct start *st, struct err *err)
 	return rc < 0 ? rc : shim_write_stdout(out, len, err);
 }
 
+/* The group's shim lives and serves our task too: 1. Else 0, and nobody serves there. */
+static int join_group(struct start *st, struct err *err)
+{
+	struct node *n = st->shim->node;
+	int64_t end = n->now_ms(n) + JOIN_MS;
+
+	for (;;) {
+		int rc = shim_join(st->shim, &st->first, err);
+
+		if (rc == -EEXIST)
+			rc = make_way(st, err);
+		else if (rc != -EAGAIN)
+			return rc;
+		if (rc < 0 && rc != -EAGAIN)
+			return rc;
+		if (n->now_ms(n) >= end)
+			return err_say(err, EBUSY, "the shim of group %s neither serves nor goes; "
+				       "see uruncctl ps", st->group);
+		shim_nap();
+	}
+}
+
+static int find_server(struct start *st, struct err *err)
+{
+	auto_fd int lock = -1; /* closed when a server is left, or joined */
+	int rc = shim_lock_group(st->shim, st->socket, &lock, err);
+
+	if (rc == 0)
+		rc = join_group(st, err);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = own_journal(st, err);
+	return rc < 0 ? rc : begin_server(st, err);
+}
+
 int shim_start(struct shim *shim, struct err *err)
 {
 	struct start st = { .shim = shim, .clean = true };
 	int rc = read_asked(&st, err);
 
 	if (rc == 0)
-		rc = own_journal(&st, err);
-	if (rc == 0 && !st.adopted)
-		rc = begin_server(&st, err);
+		rc = find_server(&st, err);
 	if (rc == 0) {
 		crash_point("address");
 		rc = print_address(&st, err);

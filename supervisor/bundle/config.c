@@ -123,6 +123,21 @@ static int set_folders(char ***field, const struct toml_value *value, struct err
 	return 0;
 }
 
+static int set_group(enum group_by *field, const struct toml_value *value, struct err *err)
+{
+	int rc = toml_want(value, TOML_TEXT, err);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(value->text, "pod") == 0)
+		*field = GROUP_BY_POD;
+	else if (strcmp(value->text, "container") == 0)
+		*field = GROUP_BY_CONTAINER;
+	else
+		return err_say(err, EINVAL, "%s must be \"pod\" or \"container\"", value->key);
+	return 0;
+}
+
 static int set_bool(bool *field, const struct toml_value *value, struct err *err)
 {
 	int rc = toml_want(value, TOML_BOOL, err);
@@ -157,6 +172,8 @@ static int set_one(void *arg, const struct toml_value *value, struct err *err)
 		return set_policy(c, value, err);
 	if (strcmp(value->key, "monitor_paths") == 0)
 		return set_folders(&c->monitor_paths, value, err);
+	if (strcmp(value->key, "group") == 0)
+		return set_group(&c->group, value, err);
 	if (strcmp(value->key, "history_days") == 0)
 		return set_int(&c->history_days, value, DAYS_MAX, err);
 	if (strcmp(value->key, "history_count") == 0)
@@ -178,6 +195,7 @@ static int set_defaults(struct config *c, struct err *err)
 		.run = strdup("/run/urunc"),
 		.runtime = strdup(""),
 		.rootfs_choice = CHOICE_BEST_EFFORT,
+		.group = GROUP_BY_POD,
 		.history_days = 14,
 		.history_count = 1000,
 		.runtime_timeout_s = 120,

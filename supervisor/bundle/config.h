@@ -17,6 +17,7 @@
 #define CONFIG_FILE "/etc/urunc/supervisor.toml"
 
 enum choice_policy { CHOICE_BEST_EFFORT, CHOICE_REQUIRED };
+enum group_by { GROUP_BY_POD, GROUP_BY_CONTAINER }; /* what has a shim of its own */
 
 /* Who launches a unikernel: we, unless the OCI runtime is one that does; always we;
  * always the OCI runtime. */
@@ -37,6 +38,7 @@ struct config {
 	enum accel_policy accel;          /* accel = "auto"                         */
 	char **monitor_paths;             /* monitor_paths = []: NULL-terminated; more
 	                                     folders of the host that monitors see   */
+	enum group_by group;              /* group = "pod"                          */
 	int history_days;                 /* history_days = 14                      */
 	int history_count;                /* history_count = 1000                   */
 	int runtime_timeout_s;            /* runtime_timeout_s = 120: one CLI call   */

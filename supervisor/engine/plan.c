@@ -88,6 +88,7 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 {
 	const char *socket = json_text(args, "socket", "");
 	const char *address = json_text(args, "address", "");
+	bool join = json_true(args, "join");
 	auto_free char *file = NULL;
 	json_object *want = json_object_new_object();
 	int rc;
@@ -98,6 +99,8 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 	}
 	if (want)
 		json_put_text(want, "path", socket);
+	if (want && join)
+		json_put(want, "join", json_object_new_boolean(true));
 	rc = add(list, "socket", want, err);
 	if (rc < 0)
 		return rc;
@@ -111,7 +114,12 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 		json_put_text(want, "text", address);
 	}
 	rc = add(list, "address", want, err);
-	return rc < 0 ? rc : add(list, "server", json_object_new_object(), err);
+	if (rc < 0)
+		return rc;
+	want = json_object_new_object();
+	if (want && join)
+		json_put(want, "join", json_object_new_boolean(true));
+	return add(list, "server", want, err);
 }
 
 /* ---- create -------------------------------------------------------------------- */

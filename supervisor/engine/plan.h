@@ -52,7 +52,8 @@ void plan_clear(struct plan_list *list);
 
 /**
  * plan_make() - the steps of an applying plan
- * @args:	KILL: { "signal": n, "all", "paused": bool }; SERVE: { "socket", "address", ... };
+ * @args:	KILL: { "signal": n, "all", "paused": bool }; SERVE: { "socket", "address",
+ *		"join": true if the shim serves there already };
  *		EXEC: { "exec_id", "console": path }; CHECKPOINT: as its step's want, with
  *		"path" at least; else NULL
  *

@@ -150,6 +150,9 @@ static int take_from(struct work *w, pid_t owner, struct err *err)
 		return -EAGAIN;
 	}
 	if (w->shared) {
+		/* The verdict holds for what runs; what else it has waits for the shim. */
+		if ((w->flags & RECOVER_DELETE) && w->init_alive)
+			(void)w->node->signal(w->node, &w->task.init, SIGKILL, NULL);
 		(void)snprintf(text, sizeof(text), "its shim %d lives, does not let go of it, and "
 			       "serves other tasks too", (int)owner);
 		answer(w, RECOVER_LEFT, text);

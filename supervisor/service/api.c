@@ -2,7 +2,6 @@
 #include "supervisor/service/task.h"
 
 #include "journal/base/cleanup.h"
-#include "proto/api/runc_options.pb-c.h"
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/status.h"
 
@@ -38,11 +37,11 @@ static struct task *task_of(struct call *call, const char *id, const char *exec_
 			    struct exec **exec)
 {
 	struct service *s = call_user(call);
-	struct task *t = s->task;
+	struct task *t = task_find(s, id);
 	struct err err = ERR_INIT;
 
 	*exec = NULL;
-	if (strcmp(id, t->row.key.id) != 0 || !task_exists(t))
+	if (!t || !task_exists(t))
 		err_say(&err, ENOENT, "container not created");
 	else if (*exec_id && !(*exec = exec_of(t, exec_id)))
 		err_say(&err, ENOENT, "process does not exist %s", exec_id);
@@ -97,9 +96,15 @@ static void on_state(struct call *call, const void *in)
 
 static void on_create(struct call *call, const void *in)
 {
+	const Containerd__Task__V2__CreateTaskRequest *req = in;
 	struct service *s = call_user(call);
+	struct err err = ERR_INIT;
+	struct task *t = create_task(s, req, &err);
 
-	create_begin(s->task, call, in);
+	if (t)
+		create_begin(t, call, in);
+	else
+		call_fail(call, &err);
 }
 
 static void on_started(struct op *op, const struct run_end *end)
@@ -259,71 +264,14 @@ static void on_delete(struct call *call, const void *in)
 	delete_go_on(t);
 }
 
-/* Which exec a process is; its bytes are *@value's, the caller's to free(). */
-static int put_details(Containerd__V1__Types__ProcessInfo *at, const struct exec *e,
-		       Google__Protobuf__Any *any)
-{
-	Containerd__Runc__V1__ProcessDetails d = CONTAINERD__RUNC__V1__PROCESS_DETAILS__INIT;
-
-	d.exec_id = e->id;
-	google__protobuf__any__init(any);
-	any->type_url = (char *)"containerd.runc.v1.ProcessDetails";
-	any->value.len = containerd__runc__v1__process_details__get_packed_size(&d);
-	any->value.data = malloc(any->value.len + 1);
-	if (!any->value.data)
-		return -ENOMEM;
-	containerd__runc__v1__process_details__pack(&d, any->value.data);
-	at->info = any;
-	return 0;
-}
-
-static int answer_pids(struct call *call, const struct task *t, const pid_t *pids, size_t n)
-{
-	auto_free Google__Protobuf__Any *info = calloc(n + 1, sizeof(*info));
-	int rc = 0;
-	Containerd__Task__V2__PidsResponse out = CONTAINERD__TASK__V2__PIDS_RESPONSE__INIT;
-	auto_free Containerd__V1__Types__ProcessInfo *at = calloc(n + 1, sizeof(*at));
-	auto_free Containerd__V1__Types__ProcessInfo **list = calloc(n + 1, sizeof(*list));
-
-	if (!at || !list || !info)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const struct exec *e = exec_of_pid(t, pids[i]);
-
-		containerd__v1__types__process_info__init(&at[i]);
-		at[i].pid = (uint32_t)pids[i];
-		list[i] = &at[i];
-		if (e && rc == 0)
-			rc = put_details(&at[i], e, &info[i]);
-	}
-	out.processes = list;
-	out.n_processes = n;
-	if (rc == 0)
-		call_answer(call, &out.base);
-	for (size_t i = 0; i < n; i++)
-		free(info[i].value.data);
-	return rc;
-}
-
 static void on_pids(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__PidsRequest *req = in;
 	struct exec *e;
 	struct task *t = task_of(call, req->id, "", &e);
-	auto_free pid_t *pids = NULL;
-	struct err err = ERR_INIT;
-	size_t n = 0;
-	int rc;
 
-	if (!t)
-		return;
-	rc = task_pids(t, &pids, &n, &err);
-	if (rc == 0)
-		rc = answer_pids(call, t, pids, n);
-	if (rc < 0) {
-		err_set(&err, ENOMEM, "list the processes of %s", req->id);
-		call_fail(call, &err);
-	}
+	if (t)
+		pids_answer(t, call);
 }
 
 static void on_stats(struct call *call, const void *in)
@@ -357,12 +305,12 @@ static void on_connect(struct call *call, const void *in)
 	const Containerd__Task__V2__ConnectRequest *req = in;
 	Containerd__Task__V2__ConnectResponse out = CONTAINERD__TASK__V2__CONNECT_RESPONSE__INIT;
 	struct service *s = call_user(call);
-	const struct task *t = s->task;
+	const struct task *t = task_find(s, req->id);
 	struct err err = ERR_INIT;
 
 	/* Before a Create only a restarted containerd asks: it calls `delete` then, where
 	 * else it would hold on to a shim that nobody can take down by its task. */
-	if (strcmp(req->id, t->row.key.id) != 0 || !task_is_busy(t)) {
+	if (!t || !task_is_busy(t)) {
 		err_say(&err, ENOENT, "container not created");
 		call_fail(call, &err);
 		return;
@@ -455,19 +403,24 @@ static void on_checkpoint(struct call *call, const void *in)
 		control_checkpoint(t, call, in);
 }
 
+/* It is asked after each Delete. A task of that name leaves; a name that nobody has
+ * means the shim, where no task is and none is expected. */
 static void on_shutdown(struct call *call, const void *in)
 {
+	const Containerd__Task__V2__ShutdownRequest *req = in;
 	struct service *s = call_user(call);
+	struct task *t = task_find(s, req->id);
 
-	(void)in;
-	/* The answer follows once the socket is gone: who starts the next shim of this id
-	 * then must not be given the address of one that ends. */
-	if (task_is_busy(s->task) || s->shutdown) {
+	if (!t && !service_is_busy(s) && !s->tasks->next)
+		t = s->tasks;
+	if (!t || t->going || task_is_busy(t)) {
 		answer_empty(call);
 		return;
 	}
-	s->shutdown = call;
-	service_end(s);
+	/* The answer follows once its socket is gone: who starts the next shim of this id
+	 * then must not be given the address of one that ends. */
+	t->shutdown = call;
+	member_finish(t);
 }
 
 #define ROW(name, in, out, fn)                               \

@@ -73,11 +73,10 @@ static void create_fail(struct create *c, const struct err *err)
 static int check(const struct task *t, const Containerd__Task__V2__CreateTaskRequest *in,
 		 struct err *err)
 {
-	if (strcmp(in->id, t->row.key.id) != 0)
-		return err_say(err, EINVAL, "this shim is for task %s, not for %s", t->row.key.id,
-			       in->id);
 	if (task_exists(t) || t->creating)
 		return err_say(err, EEXIST, "task %s", in->id);
+	if (t->going)
+		return err_say(err, ESHUTDOWN, "task %s is going", in->id);
 	if (in->bundle[0] != '/')
 		return err_say(err, EINVAL, "bundle \"%s\" is no absolute path", in->bundle);
 	return task_may_change(t, err);
@@ -345,6 +344,23 @@ static int make_streams(struct create *c, struct err *err)
 	};
 
 	return streams_new(&t->streams, &options, err);
+}
+
+struct task *create_task(struct service *s, const void *in, struct err *err)
+{
+	const Containerd__Task__V2__CreateTaskRequest *req = in;
+	const struct join join = { .id = req->id, .bundle = req->bundle, .group = s->group.name,
+				   .ttrpc_address = "" };
+	struct task *t = task_find(s, req->id);
+
+	if (t)
+		return t;
+	if (s->o->config->group != GROUP_BY_POD) {
+		err_say(err, EINVAL, "this shim is for task %s, not for %s", s->group.key.id,
+			req->id);
+		return NULL;
+	}
+	return member_join(s, &join, err) == 0 ? task_find(s, req->id) : NULL;
 }
 
 void create_begin(struct task *t, struct call *call, const void *in)

@@ -207,22 +207,28 @@ void exit_from_row(struct task *t)
 	wait_tell(&t->waiters, &t->exit);
 }
 
+/* Somebody waits for it: his own event comes. */
+static bool is_known(const struct service *s, pid_t pid)
+{
+	for (const struct task *t = s->tasks; t; t = t->next)
+		if ((pid == t->row.init.pid && t->init_gone) || execs_know(t, pid) ||
+		    streams_know(t->streams, pid))
+			return true;
+	return false;
+}
+
 /* Processes that lost their parent below us become our children. While a plan is
  * under way, or an exec is being started, a zombie that nobody knows may be the init that it is about to name. */
 void exit_reap_orphans(struct service *s)
 {
-	const struct task *t = s->task;
-
-	if (!t || t->ops || execs_starting(t))
-		return;
+	for (const struct task *t = s->tasks; t; t = t->next)
+		if (t->ops || execs_starting(t))
+			return;
 	for (;;) {
 		siginfo_t si = { .si_pid = 0 };
 
-		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
-			return;
-		if (si.si_pid == t->row.init.pid && t->init_gone)
-			return; /* its own event comes */
-		if (execs_know(t, si.si_pid) || streams_know(t->streams, si.si_pid))
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0 ||
+		    is_known(s, si.si_pid))
 			return;
 		(void)waitpid(si.si_pid, NULL, WNOHANG);
 	}

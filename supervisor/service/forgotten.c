@@ -16,34 +16,40 @@
 
 #define RECOVER_MS 60000 /* then what is left is for the next recovery */
 
+void service_forget_journals(struct service *s)
+{
+	for (struct task *t = s->tasks; t; t = t->next)
+		journal_forget(t->journal);
+}
+
 static int look(void *arg)
 {
-	struct service *s = arg;
+	struct task *t = arg;
+	struct service *s = t->service;
 	struct node *n = s->o->node;
-	const struct task_key *key = &s->task->row.key;
 	struct recover_report report = { .result = RECOVER_NONE_ };
 
 	crash_role("forgotten");
-	journal_forget(s->task->journal); /* the shim's, before anything is opened */
-	if (recover_task(&s->engine, s->o->place, key, 0, n->now_ms(n) + RECOVER_MS, &report,
-			 NULL) == 0)
+	service_forget_journals(s);
+	if (recover_task(&s->engine, s->o->place, &t->row.key, 0, n->now_ms(n) + RECOVER_MS,
+			 &report, NULL) == 0)
 		recover_report_clear(&report);
 	return 0;
 }
 
-void forgotten_ask(struct service *s)
+void forgotten_ask(struct task *t)
 {
-	const struct spawn spawn = { .job = JOB_CALL, .call = look, .call_arg = s,
+	const struct spawn spawn = { .job = JOB_CALL, .call = look, .call_arg = t,
 				     .in = SPAWN_NULL, .out = SPAWN_NULL, .err = SPAWN_NULL };
-	struct node *n = s->o->node;
+	struct node *n = t->service->o->node;
 	struct ident who;
 
-	if (s->asking.pid && n->alive(n, &s->asking, NULL) == 1)
+	if (t->asking.pid && n->alive(n, &t->asking, NULL) == 1)
 		return;
 	if (n->spawn(n, &spawn, &who, NULL) < 0)
 		return; /* asked again when the timer comes again */
 	if (n->spawn_go(n, &who, NULL) < 0)
 		(void)n->signal(n, &who, SIGKILL, NULL);
 	n->forget(n, &who);
-	s->asking = who;
+	t->asking = who;
 }

@@ -5,6 +5,8 @@
 #include "supervisor/service/task.h"
 
 #include "journal/base/cleanup.h"
+#include "proto/api/runc_options.pb-c.h"
+#include "proto/api/task.pb-c.h"
 #include "supervisor/node/cgroup_paths.h"
 
 #include <errno.h>
@@ -114,7 +116,7 @@ static int walk_own(struct found *f, const struct ident *init, struct err *err)
 	return rc;
 }
 
-int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err)
+static int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err)
 {
 	struct found f = { .node = t->service->o->node };
 	/* Whatever goes wrong, and also when it has ended, init is told: a containerd from
@@ -131,4 +133,65 @@ int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err)
 	*ret = f.at;
 	*n = f.n;
 	return 0;
+}
+
+/* Which exec a process is; its bytes are *@value's, the caller's to free(). */
+static int put_details(Containerd__V1__Types__ProcessInfo *at, const struct exec *e,
+		       Google__Protobuf__Any *any)
+{
+	Containerd__Runc__V1__ProcessDetails d = CONTAINERD__RUNC__V1__PROCESS_DETAILS__INIT;
+
+	d.exec_id = e->id;
+	google__protobuf__any__init(any);
+	any->type_url = (char *)"containerd.runc.v1.ProcessDetails";
+	any->value.len = containerd__runc__v1__process_details__get_packed_size(&d);
+	any->value.data = malloc(any->value.len + 1);
+	if (!any->value.data)
+		return -ENOMEM;
+	containerd__runc__v1__process_details__pack(&d, any->value.data);
+	at->info = any;
+	return 0;
+}
+
+static int answer_pids(struct call *call, const struct task *t, const pid_t *pids, size_t n)
+{
+	auto_free Google__Protobuf__Any *info = calloc(n + 1, sizeof(*info));
+	int rc = 0;
+	Containerd__Task__V2__PidsResponse out = CONTAINERD__TASK__V2__PIDS_RESPONSE__INIT;
+	auto_free Containerd__V1__Types__ProcessInfo *at = calloc(n + 1, sizeof(*at));
+	auto_free Containerd__V1__Types__ProcessInfo **list = calloc(n + 1, sizeof(*list));
+
+	if (!at || !list || !info)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct exec *e = exec_of_pid(t, pids[i]);
+
+		containerd__v1__types__process_info__init(&at[i]);
+		at[i].pid = (uint32_t)pids[i];
+		list[i] = &at[i];
+		if (e && rc == 0)
+			rc = put_details(&at[i], e, &info[i]);
+	}
+	out.processes = list;
+	out.n_processes = n;
+	if (rc == 0)
+		call_answer(call, &out.base);
+	for (size_t i = 0; i < n; i++)
+		free(info[i].value.data);
+	return rc;
+}
+
+void pids_answer(const struct task *t, struct call *call)
+{
+	auto_free pid_t *pids = NULL;
+	struct err err = ERR_INIT;
+	size_t n = 0;
+	int rc = task_pids(t, &pids, &n, &err);
+
+	if (rc == 0)
+		rc = answer_pids(call, t, pids, n);
+	if (rc < 0) {
+		err_set(&err, ENOMEM, "list the processes of %s", t->row.key.id);
+		call_fail(call, &err);
+	}
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static void release_answer(struct task *t)
 {
@@ -19,7 +20,7 @@ static void release_answer(struct task *t)
 	out.exited_at = &at;
 	t->release = NULL;
 	call_answer(call, &out.base);
-	service_end(t->service);
+	member_finish(t);
 }
 
 static void release_fail(struct task *t, const struct err *err)
@@ -103,11 +104,11 @@ static void on_release(struct call *call, const void *in)
 {
 	const Urunc__Shim__V1__ReleaseRequest *req = in;
 	struct service *s = call_user(call);
-	struct task *t = s->task;
+	struct task *t = task_find(s, req->id);
 	struct err err = ERR_INIT;
 	int rc = 0;
 
-	if (strcmp(req->id, t->row.key.id) != 0)
+	if (!t || t->going)
 		rc = err_say(&err, ENOENT, "no task %s here", req->id);
 	else if (t->release || t->creating || (task_is_busy(t) && !task_exists(t)))
 		rc = err_say(&err, EBUSY, "task %s is %s", req->id, life_state_name(t->life));
@@ -123,7 +124,64 @@ static void on_release(struct call *call, const void *in)
 	release_go_on(t);
 }
 
+/* What `start` wants is there already, or was: 1, and it is answered; 0: nothing is. */
+static int look_at_member(struct task *t, const struct path_ident *bundle, struct err *err)
+{
+	if (t->going)
+		return err_say(err, ESHUTDOWN, "task %s is going", t->row.key.id);
+	if (t->row.bundle_dev == bundle->dev && t->row.bundle_ino == bundle->ino &&
+	    t->life != LIFE_DELETED)
+		return 1;
+	if (task_is_busy(t))
+		return err_say(err, EEXIST, "this shim serves a task %s of another bundle",
+			       t->row.key.id);
+	member_finish(t);
+	return err_say(err, ESHUTDOWN, "an older task %s is going", t->row.key.id);
+}
+
+static int check_join(const struct service *s, const Urunc__Shim__V1__JoinRequest *req,
+		      struct path_ident *bundle, struct err *err)
+{
+	struct node *n = s->o->node;
+	struct task_key key;
+	int rc = task_key_make(&key, req->address, req->namespace_, req->id, err);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(key.daemon, s->group.key.daemon) != 0 ||
+	    strcmp(key.ns, s->group.key.ns) != 0)
+		return err_say(err, EINVAL, "this shim is of another containerd, or namespace");
+	rc = req->bundle[0] == '/' ? n->path(n, req->bundle, bundle, err) : 0;
+	return rc < 0 ? rc : rc ? 0 : err_say(err, EINVAL, "there is no bundle %s", req->bundle);
+}
+
+static void on_join(struct call *call, const void *in)
+{
+	Urunc__Shim__V1__JoinResponse out = URUNC__SHIM__V1__JOIN_RESPONSE__INIT;
+	const Urunc__Shim__V1__JoinRequest *req = in;
+	const struct join join = { .id = req->id, .bundle = req->bundle, .group = req->group,
+				   .ttrpc_address = req->ttrpc_address };
+	struct service *s = call_user(call);
+	struct task *t = task_find(s, req->id);
+	struct path_ident bundle;
+	struct err err = ERR_INIT;
+	int rc = check_join(s, req, &bundle, &err);
+
+	if (rc == 0 && t)
+		rc = look_at_member(t, &bundle, &err);
+	if (rc == 0)
+		rc = member_join(s, &join, &err);
+	if (rc < 0) {
+		call_fail(call, &err);
+		return;
+	}
+	out.pid = (uint32_t)getpid();
+	call_answer(call, &out.base);
+}
+
 const struct method shim_methods[] = {
+	{ "Join", &urunc__shim__v1__join_request__descriptor,
+	  &urunc__shim__v1__join_response__descriptor, on_join },
 	{ "Release", &urunc__shim__v1__release_request__descriptor,
 	  &urunc__shim__v1__release_response__descriptor, on_release },
 	{ .name = NULL },

@@ -12,21 +12,14 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 /* ---- the end ----------------------------------------------------------------------- */
 
-static void answer_shutdown(struct service *s)
+void service_stop(struct service *s)
 {
-	if (s->shutdown)
-		answer_empty(s->shutdown);
-	s->shutdown = NULL;
-}
-
-static void stop(struct service *s)
-{
-	answer_shutdown(s);
 	server_stop(s->server, STOP_MS);
 }
 
@@ -37,62 +30,52 @@ static void on_stopped(void *arg)
 	event_base_loopexit(s->base, NULL);
 }
 
-static void on_drain_over(evutil_socket_t fd, short what, void *arg)
+static void on_bury(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	stop(arg);
+	members_bury(arg);
 }
 
-/* What `start` made is gone. The last events may still be on their way. */
-static void on_finished(struct op *op, const struct run_end *end)
+bool service_is_busy(const struct service *s)
 {
-	struct service *s = op->task->service;
-	struct timeval tv = { .tv_sec = DRAIN_MS / 1000 };
-
-	s->finished = end->state == RUN_DONE;
-	answer_shutdown(s);
-	if (outbox_is_empty(op->task->outbox))
-		stop(s);
-	else
-		event_add(s->drain, &tv);
+	for (const struct task *t = s->tasks; t; t = t->next)
+		if (!t->going && task_is_busy(t))
+			return true;
+	return false;
 }
 
 void service_end(struct service *s)
 {
-	struct err err = ERR_INIT;
-
-	if (s->ending)
-		return;
 	s->ending = true;
 	event_del(s->idle);
-	/* `start` died before its last row: what it had made was taken back as we began. */
-	if (s->task->life == LIFE_GONE) {
-		s->finished = true;
-		stop(s);
-		return;
-	}
-	if (op_begin(s->task, EV_FINISH, NULL, NULL, on_finished, &err) == 0)
-		return;
-	log_say(s->o->log, LOG_LEVEL_ERROR, "the shim ends, its rows stay: %s", err.text);
-	stop(s);
+	for (struct task *t = s->tasks; t; t = t->next)
+		member_finish(t);
 }
 
 /* ---- without anything to do ----------------------------------------------------------- */
 
-static bool is_idle(const struct service *s)
+/* Not created, or deleted, and nothing more to tell. */
+static bool is_unused(const struct task *t)
 {
-	return !s->ending && !task_is_busy(s->task) && server_peers(s->server) == 0 &&
-	       outbox_is_empty(s->task->outbox);
+	return !t->going && !task_is_busy(t) && outbox_is_empty(t->outbox);
 }
 
 /* Created, never started, and nobody there. */
-static bool is_unstarted(const struct service *s)
+static bool is_unstarted(const struct task *t)
 {
-	const struct task *t = s->task;
+	return t->life == LIFE_CREATED && !t->creating && !t->ops && !t->release &&
+	       server_peers(t->service->server) == 0;
+}
 
-	return !s->ending && t->life == LIFE_CREATED && !t->creating && !t->ops &&
-	       !t->release && server_peers(s->server) == 0;
+/* With nobody there it goes; where the connections may be those of others, at the second
+ * look. A single one waits for as long as somebody is connected. */
+static bool may_go(struct task *t)
+{
+	bool again = t->unused && t->service->tasks->next;
+
+	t->unused = is_unused(t);
+	return t->unused && (again || server_peers(t->service->server) == 0);
 }
 
 static void on_idle(evutil_socket_t fd, short what, void *arg)
@@ -101,24 +84,28 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (is_idle(s)) {
-		service_end(s);
-		return;
+	for (struct task *t = s->tasks; t; t = t->next) {
+		if (may_go(t))
+			member_finish(t);
+		else if (is_unstarted(t))
+			forgotten_ask(t);
 	}
-	if (is_unstarted(s))
-		forgotten_ask(s);
 	service_look_idle(s);
 }
 
 void service_look_idle(struct service *s)
 {
 	struct timeval tv = { .tv_sec = s->o->config->idle_exit_s };
+	bool look = false, left = false;
 
-	if (s->finished && outbox_is_empty(s->task->outbox)) {
-		stop(s);
-		return;
+	for (const struct task *t = s->tasks; t; t = t->next) {
+		look = look || is_unstarted(t) ||
+		       (is_unused(t) && (s->tasks->next || server_peers(s->server) == 0));
+		left = left || t->left;
 	}
-	if (!s->task || (!is_idle(s) && !is_unstarted(s)))
+	if (left)
+		members_bury_soon(s);
+	if (!look || s->ending)
 		event_del(s->idle);
 	else if (!event_pending(s->idle, EV_TIMEOUT, NULL))
 		event_add(s->idle, &tv);
@@ -132,17 +119,17 @@ static void on_peers(void *arg, size_t n)
 
 /* ---- at rest ------------------------------------------------------------------------ */
 
-static void say_unfolded(const struct service *s, const struct err *why)
+static void say_unfolded(const struct task *t, const struct err *why)
 {
 	if (why->code != EBUSY) /* else the next rest tries again */
-		log_say(s->o->log, LOG_LEVEL_WARNING, "task %s: its journal grows: %s",
-			s->task->row.key.id, why->text);
+		log_say(t->service->o->log, LOG_LEVEL_WARNING, "task %s: its journal grows: %s",
+			t->row.key.id, why->text);
 }
 
 static void on_synced(evutil_socket_t fd, short what, void *arg)
 {
 	struct service *s = arg;
-	struct journal *j = s->task->journal;
+	struct task *t = s->syncing;
 	struct node *n = s->o->node;
 	struct err err = ERR_INIT;
 	int status = -1;
@@ -153,19 +140,21 @@ static void on_synced(evutil_socket_t fd, short what, void *arg)
 		return; /* readable too early */
 	event_free(s->synced);
 	s->synced = NULL;
-	if (!j || journal_child_ended(j, s->sync_seq, status, &err) < 0)
+	s->syncing = NULL;
+	if (!t || !t->journal || journal_child_ended(t->journal, s->sync_seq, status, &err) < 0)
 		return;
-	if (!s->task->ops && journal_fold(j, &err) < 0)
-		say_unfolded(s, &err);
+	if (!t->ops && journal_fold(t->journal, &err) < 0)
+		say_unfolded(t, &err);
 }
 
 /* The child stands at its gate; it is committed, let go, and watched. */
-static int sync_let_go(struct service *s, struct err *err)
+static int sync_let_go(struct task *t, struct err *err)
 {
+	struct service *s = t->service;
 	struct node *n = s->o->node;
 	int fd, rc;
 
-	rc = journal_child(s->task->journal, 0, &s->sync, "flush the journal", n->epoch(n),
+	rc = journal_child(t->journal, 0, &s->sync, "flush the journal", n->epoch(n),
 			   n->wall_ns(n) / 1000000, 0, &s->sync_seq, err);
 	if (rc == 0)
 		rc = n->spawn_go(n, &s->sync, err);
@@ -177,47 +166,50 @@ static int sync_let_go(struct service *s, struct err *err)
 	return fd < 0 ? fd : rc;
 }
 
-static int sync_begin(struct service *s, struct err *err)
+static int sync_begin(struct task *t, struct err *err)
 {
 	auto_json json_object *args = json_object_new_object();
 	auto_free char *wal = NULL;
 	struct spawn spawn = { .job = JOB_SYNC, .in = SPAWN_NULL, .out = SPAWN_NULL,
 			       .err = SPAWN_NULL, .die_with_us = true };
+	struct service *s = t->service;
 	struct node *n = s->o->node;
 	int rc;
 
-	if (!args || asprintf(&wal, "%s-wal", journal_file(s->task->journal)) < 0)
+	if (!args || asprintf(&wal, "%s-wal", journal_file(t->journal)) < 0)
 		return err_set(err, ENOMEM, "flush the journal");
 	json_put_text(args, "path", wal);
 	spawn.args = json_write(args);
 	rc = n->spawn(n, &spawn, &s->sync, err);
 	if (rc < 0)
 		return rc;
-	rc = sync_let_go(s, err);
+	rc = sync_let_go(t, err);
 	if (rc < 0) {
 		(void)n->signal(n, &s->sync, SIGKILL, NULL);
 		n->forget(n, &s->sync);
+		return rc;
 	}
-	return rc;
+	s->syncing = t;
+	return 0;
 }
 
 /* Between plans a shim sleeps for days: it gives back what it can make again, and folds
- * what its journal has grown by. */
+ * what its journals have grown by, one after the other. */
 static void on_rest(evutil_socket_t fd, short what, void *arg)
 {
 	struct service *s = arg;
-	struct journal *j = s->task->journal;
 	struct err err = ERR_INIT;
 
 	(void)fd;
 	(void)what;
-	if (s->task->ops)
-		return;
-	if (j)
-		journal_rest(j);
-	if (j && !s->synced && !s->ending && journal_wal_size(j) >= FOLD_BYTES &&
-	    sync_begin(s, &err) < 0)
-		say_unfolded(s, &err);
+	for (struct task *t = s->tasks; t; t = t->next) {
+		if (t->ops || !t->journal)
+			continue;
+		journal_rest(t->journal);
+		if (!s->synced && !t->going && journal_wal_size(t->journal) >= FOLD_BYTES &&
+		    sync_begin(t, &err) < 0)
+			say_unfolded(t, &err);
+	}
 	malloc_trim(0);
 }
 
@@ -230,18 +222,19 @@ void service_rest_soon(struct service *s)
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
-/* An orderly exit: with a task its rows stay, and whoever comes next goes on. */
+/* An orderly exit: with a task the rows of all stay, and whoever comes next goes on. */
 static void on_term(struct service *s, int signal)
 {
-	if (!task_is_busy(s->task)) {
+	if (!service_is_busy(s)) {
 		service_end(s);
 		return;
 	}
-	log_say(s->o->log, LOG_LEVEL_WARNING,
-		"signal %d: the shim ends; task %s stays as it is, in the journal", signal,
-		s->task->row.key.id);
-	s->ending = true;
-	stop(s);
+	for (const struct task *t = s->tasks; t; t = t->next)
+		log_say(s->o->log, LOG_LEVEL_WARNING,
+			"signal %d: the shim ends; task %s stays as it is, in the journal", signal,
+			t->row.key.id);
+	s->ending = s->stays = true;
+	service_stop(s);
 }
 
 /* A read that fails leaves the signal where it is: it is seen again. */
@@ -300,10 +293,10 @@ static int loop_begin(struct service *s, struct err *err)
 		event_config_free(config);
 	if (s->base) {
 		s->idle = evtimer_new(s->base, on_idle, s);
-		s->drain = evtimer_new(s->base, on_drain_over, s);
+		s->bury = evtimer_new(s->base, on_bury, s);
 		s->rest = evtimer_new(s->base, on_rest, s);
 	}
-	if (!s->base || !s->idle || !s->drain || !s->rest || signals_begin(s) < 0)
+	if (!s->base || !s->idle || !s->bury || !s->rest || signals_begin(s) < 0)
 		return err_set(err, ENOMEM, "can't make the loop");
 	return 0;
 }
@@ -332,28 +325,61 @@ static void service_clear(struct service *s)
 		event_free(s->synced);
 	if (s->idle)
 		event_free(s->idle);
-	if (s->drain)
-		event_free(s->drain);
+	if (s->bury)
+		event_free(s->bury);
 	if (s->rest)
 		event_free(s->rest);
 	if (s->base)
 		event_base_free(s->base);
 }
 
-/* The task's file: into the history if nothing is left, else it stays. */
-static int put_away(struct service *s, struct journal *j, struct err *err)
+/* What all tasks will have in common. */
+static int group_begin(struct group_of *g, const struct task_row *row, struct err *err)
 {
-	const struct service_options *o = s->o;
-	int rc;
+	g->key = row->key;
+	g->address = strdup(row->address);
+	g->ttrpc_address = strdup(row->ttrpc_address);
+	g->name = strdup(row->group);
+	g->socket = strdup(row->socket);
+	return g->address && g->ttrpc_address && g->name && g->socket
+		       ? 0
+		       : err_set(err, ENOMEM, "keep the group");
+}
 
-	if (!s->finished) {
-		journal_close(j);
-		return 0;
-	}
-	rc = journal_finish(&j, err);
+static void group_clear(struct group_of *g)
+{
+	free(g->address);
+	free(g->ttrpc_address);
+	free(g->name);
+	free(g->socket);
+}
+
+static int begin(struct service *s, const struct server_hooks *hooks, struct err *err)
+{
+	int rc = loop_begin(s, err);
+
 	if (rc == 0)
-		rc = journal_prune(o->place, (int64_t)o->config->history_days * 86400,
-				   o->config->history_count, err);
+		rc = serve_begin(s, hooks, err);
+	if (rc == 0)
+		rc = task_new(s, s->o->journal, err);
+	if (rc < 0) {
+		journal_close(s->o->journal);
+		return rc;
+	}
+	rc = group_begin(&s->group, &s->tasks->row, err);
+	return rc < 0 ? rc : server_listen(s->server, s->o->listen_fd, err);
+}
+
+/* The tasks' files: into the history if nothing is left, else they stay. */
+static int end(struct service *s, struct err *err)
+{
+	int rc = 0;
+
+	while (s->tasks) {
+		int r = member_put_away(s, s->tasks, err);
+
+		rc = rc ? rc : r;
+	}
 	return rc;
 }
 
@@ -364,29 +390,21 @@ int service_run(const struct service_options *options, struct err *err)
 	};
 	struct service s = { .o = options, .signal_fd = -1,
 			     .engine = { .node = options->node, .config = options->config } };
-	struct journal *j = options->journal;
-	int rc = loop_begin(&s, err);
+	struct err why = ERR_INIT;
+	int rc = begin(&s, &hooks, err);
 
-	if (rc == 0)
-		rc = serve_begin(&s, &hooks, err);
-	if (rc == 0)
-		rc = task_new(&s.task, &s, err);
-	if (rc == 0)
-		rc = server_listen(s.server, options->listen_fd, err);
 	if (rc == 0) {
 		service_look_idle(&s);
 		service_rest_soon(&s);
 		if (event_base_dispatch(s.base) < 0)
 			rc = err_say(err, EIO, "the loop ended by itself");
 	}
-	if (s.task)
-		j = s.task->journal; /* it may have moved */
 	server_free(s.server);
-	task_free(s.task);
-	service_clear(&s);
-	if (rc < 0) {
-		journal_close(j);
-		return rc;
+	if (end(&s, &why) < 0 && rc == 0) {
+		*err = why;
+		rc = -why.code;
 	}
-	return put_away(&s, j, err);
+	service_clear(&s);
+	group_clear(&s.group);
+	return rc < 0 ? rc : s.stays;
 }

@@ -5,6 +5,10 @@
 /*
  * service.h - a serving shim: the task API on a socket, driven by one loop.
  *
+ * It serves the task it was started for, and those that `start` has it join later: the
+ * containers of a pod. Each has its own journal and they know nothing of each other;
+ * what they share is the process, its loop and its socket.
+ *
  * All it does to the node goes through runs of the engine. What it keeps in memory
  * besides is what State, Wait and Connect answer, so that they never wait for the
  * journal, and the descriptors of a container's stdio.
@@ -30,13 +34,15 @@ struct service_options {
  *
  * It begins by resuming: whatever the rows say is under way is gone on with.
  *
- * The end is one of: Shutdown, or a minute without task and connection (then what
- * `start` made is taken back and the journal moves to the history); SIGTERM or
- * SIGINT with a task (then the rows stay, for whoever comes next). A task that was
- * created, never started, and has no connection for a minute is looked at by a child: if
- * containerd does not know it, that ends the shim and takes the task down.
+ * A task leaves by Shutdown, or when it was not created, or deleted, for a minute and
+ * nobody is connected, or others stay (then for two): what `start` made for it is taken
+ * back and its journal moves to the history. With the last of them the shim ends. It ends
+ * also by SIGTERM or SIGINT; with a task that exists the rows of all stay, for whoever
+ * comes next. A task that was created, never started, and has no connection for a minute is
+ * looked at by a child: if containerd does not know it, that ends the shim and takes the
+ * task down.
  *
- * Return: 0; < 0 it could not begin, or not go on.
+ * Return: 0; 1: tasks stay as they are; < 0 it could not begin, or not go on.
  */
 int service_run(const struct service_options *options, struct err *err);
 

@@ -194,29 +194,49 @@ static int task_begin(struct task *t, struct err *err)
 	return 0;
 }
 
-int task_new(struct task **ret, struct service *s, struct err *err)
+int task_new(struct service *s, struct journal *j, struct err *err)
 {
 	struct task *t = calloc(1, sizeof(*t));
+	struct task **end = &s->tasks;
 	int rc;
 
 	if (!t)
 		return err_set(err, ENOMEM, "a task");
 	t->service = s;
-	t->journal = s->o->journal;
+	t->journal = j;
 	t->stdio = (struct stdio)STDIO_INIT;
+	while (*end)
+		end = &(*end)->next;
+	*end = t;
 	rc = task_begin(t, err);
-	if (rc < 0) {
+	if (rc < 0)
 		task_free(t);
-		return rc;
-	}
-	*ret = t;
-	return 0;
+	return rc;
+}
+
+struct task *task_find(const struct service *s, const char *id)
+{
+	for (struct task *t = s->tasks; t; t = t->next)
+		if (strcmp(t->row.key.id, id) == 0)
+			return t;
+	return NULL;
+}
+
+static void unlist(struct task *t)
+{
+	struct task **p = &t->service->tasks;
+
+	while (*p && *p != t)
+		p = &(*p)->next;
+	if (*p)
+		*p = t->next;
 }
 
 struct task *task_free(struct task *t)
 {
 	if (!t)
 		return NULL;
+	unlist(t);
 	create_drop(t);
 	ops_stop(t);
 	exit_unwatch(t);
@@ -226,8 +246,12 @@ struct task *task_free(struct task *t)
 		call_drop(t->deleting);
 	if (t->release)
 		call_drop(t->release);
+	if (t->shutdown)
+		call_drop(t->shutdown);
 	if (t->exit_again)
 		event_free(t->exit_again);
+	if (t->drain)
+		event_free(t->drain);
 	outbox_free(t->outbox);
 	usage_end(t);
 	streams_free(t->streams);

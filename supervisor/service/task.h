@@ -30,29 +30,44 @@ struct create;
 struct waiter;
 struct exec;
 
+/* What all tasks of a shim have in common; of its first one's rows. */
+struct group_of {
+	struct task_key key; /* .id: the first one's */
+	char *address, *ttrpc_address, *name, *socket;
+};
+
 struct service {
 	const struct service_options *o;
 	struct engine engine;
 	struct event_base *base;
 	struct server *server;
-	struct task *task; /* the shim's only one */
+	struct task *tasks; /* in the order they came; none only before the end */
+	struct group_of group;
 	struct event *signals; /* readable: signal_fd */
 	int signal_fd;
 	sigset_t signals_before;
-	struct event *idle, *drain, *rest;
-	struct event *synced;     /* the end of .sync; NULL: there is none */
-	struct ident sync;        /* flushes the WAL, so that a fold is short */
-	int64_t sync_seq;         /* its row */
-	struct ident asking; /* who asks whether it is forgotten; pid 0: nobody did yet */
-	struct call *shutdown; /* who asked for the end; NULL: nobody, or answered */
-	bool ending;   /* nothing new is begun              */
-	bool finished; /* what `start` made was taken back  */
+	struct event *idle, *rest;
+	struct event *bury;       /* members have left: see members.c        */
+	struct event *synced;     /* the end of .sync; NULL: there is none   */
+	struct task *syncing;     /* whose WAL it flushes, so that a fold is short */
+	struct ident sync;
+	int64_t sync_seq;         /* its row                                 */
+	bool ending;   /* no task comes any more, nothing new is begun        */
+	bool stays;    /* a signal ended it: the tasks stay, in their rows    */
 };
 
 /* One task, as far as memory goes. */
 struct task {
 	struct service *service;
-	struct journal *journal;
+	struct task *next;
+	struct journal *journal; /* the task's                                  */
+	bool going;      /* its end has begun: nothing new                      */
+	bool left;       /* and is over, but for its last events                */
+	bool finished;   /* what `start` made was taken back                    */
+	bool unused;     /* when last looked at; see service_look_idle()        */
+	struct call *shutdown; /* who asked for that; NULL: nobody, or answered */
+	struct event *drain; /* for its last events                             */
+	struct ident asking; /* who asks whether it is forgotten; pid 0: nobody did yet */
 	struct outbox *outbox;
 	struct task_row row;      /* as of the last refresh; texts for answers */
 	enum life_state life;
@@ -81,9 +96,13 @@ struct task {
 
 /* ---- task.c ------------------------------------------------------------------- */
 
-/* A task of the journal's rows; it resumes the run that is under way. */
-int task_new(struct task **ret, struct service *s, struct err *err);
+/* A task of the journal's rows, in the service's list; it resumes the run that is under
+ * way. On failure the journal stays the caller's. */
+int task_new(struct service *s, struct journal *j, struct err *err);
+/* Also from the list; its journal stays open, and is the caller's. */
 struct task *task_free(struct task *t);
+/* NULL: none of this id. */
+struct task *task_find(const struct service *s, const char *id);
 
 /* It exists for callers: created, and not deleted. */
 bool task_exists(const struct task *t);
@@ -220,6 +239,9 @@ void control_checkpoint(struct task *t, struct call *call, const void *in);
 
 /* ---- create.c ---------------------------------------------------------------------- */
 
+/* The task that a Create is about. A client may create one without a `start` where it
+ * knows that this shim serves its pod. NULL: *err says why. */
+struct task *create_task(struct service *s, const void *in, struct err *err);
 /* Takes @call. */
 void create_begin(struct task *t, struct call *call, const void *in);
 void create_drop(struct task *t);
@@ -233,9 +255,9 @@ void release_go_on(struct task *t);
 
 /* ---- pids.c ------------------------------------------------------------------------- */
 
-/* The container's processes on this machine, init first, and init alone after its exit.
- * *ret is the caller's to free(). -ENOMEM. */
-int task_pids(const struct task *t, pid_t **ret, size_t *n, struct err *err);
+/* The container's processes on this machine, init first, and alone after its exit. Takes
+ * @call. */
+void pids_answer(const struct task *t, struct call *call);
 
 /* ---- usage.c: Stats, and the end of memory ------------------------------------------- */
 
@@ -263,10 +285,33 @@ void delete_go_on(struct task *t);
 /* A failure of a plan: the caller must not take it for a missing task. */
 void answer_failure(struct call *call, const struct run_end *end);
 
+/* ---- members.c: tasks come and go --------------------------------------------------------- */
+
+struct join {
+	const char *id, *bundle, *group, *ttrpc_address;
+};
+
+/* Write down one more task, as `start` does for the first. Blocks for some ms. 0: there
+ * is such a task, at the list's end; -EEXIST there is another of this id, or its journal;
+ * -ESHUTDOWN: no more. */
+int member_join(struct service *s, const struct join *join, struct err *err);
+
+/* What `start` made for the task is taken back, and it leaves; with the last of them the
+ * shim ends. Not while it is busy. */
+void member_finish(struct task *t);
+/* Let go of those that have left. From the loop, never in a callback of theirs. */
+void members_bury(struct service *s);
+void members_bury_soon(struct service *s);
+/* The last: into the history, or, if something is left, not. After the loop. */
+int member_put_away(struct service *s, struct task *t, struct err *err);
+
 /* ---- service.c ------------------------------------------------------------------------- */
 
-/* The end, with what `start` made taken back. Nothing happens while a task is busy. */
+/* The end, with what `start` made taken back. Not while a task is busy. */
 void service_end(struct service *s);
+/* The end of the loop; what is not finished stays in its rows. */
+void service_stop(struct service *s);
+bool service_is_busy(const struct service *s); /* a task of it is */
 
 /* A plan has ended: give memory back, if no other follows at once. */
 void service_rest_soon(struct service *s);
@@ -278,6 +323,8 @@ void service_look_idle(struct service *s);
 
 /* In a child: if containerd does not know the task, it ends the shim and takes the task
  * down. */
-void forgotten_ask(struct service *s);
+void forgotten_ask(struct task *t);
+/* In a forked child, before anything of the journal is opened. */
+void service_forget_journals(struct service *s);
 
 #endif

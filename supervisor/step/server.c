@@ -2,7 +2,7 @@
 /*
  * server.c - the process that serves: `start` forks it and goes.
  *
- * want: { }
+ * want: { "join": true if we are the server already, and this is one more task }
  * have: { "shim": identity }
  *
  * It is no child row: children are work that a fence ends, and this is the one that
@@ -71,6 +71,10 @@ static int server_apply(struct step *step, struct step_env *env, const struct wa
 	rc = is_self(step, node, err);
 	if (rc)
 		return rc < 0 ? rc : STEP_DONE;
+	if (json_true(step->want, "join")) {
+		rc = node->self(node, &who, err);
+		return rc < 0 ? rc : remember(step, env, &who, err);
+	}
 	/* Begun by another process: its child has read end of file and is gone. */
 	if (wake->why != WAKE_BEGIN || !env->serve)
 		return err_say(err, EINTR, "the start of the shim was interrupted; start it again");
@@ -106,9 +110,10 @@ static int server_undo(struct step *step, struct step_env *env, const struct wak
 	rc = is_self(step, node, err);
 	if (rc)
 		return rc < 0 ? rc : STEP_DONE;
-	if (env->shared && node->alive(node, &who, NULL) > 0)
-		return err_say(err, EBUSY, "shim %d serves other tasks too; it goes with the last "
-			       "of them", (int)who.pid);
+	if (env->shared) {
+		step_note(step, env, "left to its other tasks: shim %d", (int)who.pid);
+		return STEP_DONE;
+	}
 	rc = step_kill(env, &who, next, err);
 	if (rc == STEP_DONE)
 		node->forget(node, &who);

@@ -2,12 +2,14 @@
 /*
  * socket.c - the socket that the shim serves on.
  *
- * want: { "path" }
+ * want: { "path", "join": true if the shim serves there already }
  * have: { "file": identity of the name we bound, "tries": waits for the lock }
  *
  * The name is the hash of containerd's address, namespace and group, so two `start`
  * of one group want the same one. A lock per name makes them take turns; the second
  * then finds somebody who answers. A name that nobody answers on is a dead one's.
+ * One more task of the same shim only notes whose name it is: whichever of them goes
+ * last removes it.
  */
 #include "supervisor/step/step.h"
 
@@ -42,8 +44,11 @@ static int served(const char *path, struct err *err)
 static int socket_probe(struct step *step, struct step_env *env, struct err *err)
 {
 	const char *path = json_text(step->want, "path", "");
-	int rc = env->node->answers(env->node, path, err);
+	int rc;
 
+	if (json_true(step->want, "join"))
+		return FACT_ABSENT;
+	rc = env->node->answers(env->node, path, err);
 	if (rc < 0)
 		return rc;
 	if (rc > 0) {
@@ -68,12 +73,26 @@ static int clear_name(struct node *node, const char *path, struct err *err)
 	return rc < 0 ? rc : 0;
 }
 
+/* Commit which file the name is. */
+static int note_file(struct step *step, struct step_env *env, struct err *err)
+{
+	const char *path = json_text(step->want, "path", "");
+	struct path_ident what;
+	int rc = env->node->path(env->node, path, &what, err);
+
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		return err_say(err, ENOENT, "socket %s: somebody removed it", path);
+	json_put_path(step->have, "file", &what);
+	return step_save(step, env, err);
+}
+
 /* The lock is held. */
 static int bind_name(struct step *step, struct step_env *env, struct err *err)
 {
 	struct node *node = env->node;
 	const char *path = json_text(step->want, "path", "");
-	struct path_ident what;
 	auto_fd int fd = -1;
 	int rc = node->answers(node, path, err);
 
@@ -86,13 +105,7 @@ static int bind_name(struct step *step, struct step_env *env, struct err *err)
 	if (rc < 0)
 		return err_wrap(err, "socket %s", path);
 	crash_point("listening");
-	rc = node->path(node, path, &what, err);
-	if (rc < 0)
-		return rc;
-	if (rc == 0)
-		return err_say(err, ENOENT, "socket %s: somebody removed it", path);
-	json_put_path(step->have, "file", &what);
-	rc = step_save(step, env, err);
+	rc = note_file(step, env, err);
 	if (rc == 0 && env->ret_listen_fd)
 		*env->ret_listen_fd = TAKE_FD(fd);
 	return rc;
@@ -106,6 +119,8 @@ static int socket_apply(struct step *step, struct step_env *env, const struct wa
 	int rc;
 
 	(void)wake;
+	if (json_true(step->want, "join"))
+		return note_file(step, env, err);
 	if (!lock)
 		return err_set(err, ENOMEM, "bind a socket");
 	rc = env->node->lock(env->node, lock, err);
@@ -169,9 +184,11 @@ static int socket_undo(struct step *step, struct step_env *env, const struct wak
 
 	(void)wake;
 	(void)next;
-	if (env->shared)
-		return err_say(err, EBUSY, "socket %s: the shim serves other tasks too; it goes "
-			       "with the last of them", json_text(step->want, "path", ""));
+	if (env->shared) {
+		step_note(step, env, "left to the other tasks of the shim: %s",
+			  json_text(step->want, "path", ""));
+		return STEP_DONE;
+	}
 	lock = lock_path(step, env);
 	if (!lock)
 		return err_set(err, ENOMEM, "remove a socket");

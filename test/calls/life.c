@@ -53,6 +53,32 @@ bool gone_in(pid_t pid, int ms)
 	return true;
 }
 
+void reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+bool shim_lives(void)
+{
+	auto_file FILE *f = NULL;
+	char path[64], comm[32];
+	bool lives = false;
+	int pid;
+
+	reap();
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(path, "re");
+	while (f && !lives && fscanf(f, "%d", &pid) == 1) {
+		auto_file FILE *c = NULL;
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		c = fopen(path, "re");
+		lives = c && fgets(comm, sizeof(comm), c) && strncmp(comm, "containerd-shim", 15) == 0;
+	}
+	return lives;
+}
+
 /* ---- the bundle ------------------------------------------------------------------------------- */
 
 static bool copy(const char *from, const char *to)

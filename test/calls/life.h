@@ -53,4 +53,8 @@ bool is_alive(pid_t pid);
 bool gone_in(pid_t pid, int ms);
 void nap(void); /* a moment */
 
+/* For a child subreaper, whose child whoever the dead leave is: */
+void reap(void);       /* those that have ended */
+bool shim_lives(void); /* is one of them a shim? */
+
 #endif

@@ -3,13 +3,16 @@
  * sweep.c - kill at every crash point, recover, look. For a private node (node.sh) and
  * the programs of MODE=crash.
  *
- *	sweep serve|delete|start PART PARTS STRIDE
+ *	sweep serve|delete|start|group PART PARTS STRIDE
  *
  *	serve	the server dies at the Nth point of a life, for every N; `uruncctl recover`
  *		takes the task back. Then the same death again, once for each point that
  *		the recovery passed: there it is killed itself, and a second one goes on.
  *	delete	the same with containerd's `delete` in place of the first recovery
  *	start	`start` dies at each of its points; recovery, or the next start of the id
+ *	group	a second task comes to a shim and goes, and its `start`, its `delete`, or the
+ *		child that moves its journal dies at each of its points; the first one, of
+ *		which nothing may change, runs on
  *
  * After each of them the node must hold what it held before. This process does only
  * every PARTS-th N, beginning with PART (0 ...), so that nodes can share the work; and
@@ -111,37 +114,17 @@ static long passed(const struct sweep *s, long at, char name[static 128])
 	return n;
 }
 
-static void reap(void)
+static void wait_for_shim(void)
 {
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-}
+	int64_t end = client_deadline(GOING_MS);
 
-/* Whoever the dead leave is our child. */
-static bool shim_lives(void)
-{
-	auto_file FILE *f = NULL;
-	char path[64], comm[32];
-	bool lives = false;
-	int pid;
-
-	reap();
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	f = fopen(path, "re");
-	while (f && !lives && fscanf(f, "%d", &pid) == 1) {
-		auto_file FILE *c = NULL;
-
-		(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		c = fopen(path, "re");
-		lives = c && fgets(comm, sizeof(comm), c) && strncmp(comm, "containerd-shim", 15) == 0;
-	}
-	return lives;
+	while (shim_lives() && client_deadline(0) < end)
+		nap();
 }
 
 /* The call that failed, or OP_END; with an axe the server is dead afterwards. */
 static enum op live(struct sweep *s, const struct axe *axe)
 {
-	int64_t end;
 	enum op op = OP_START_SHIM;
 	struct verb v;
 
@@ -149,9 +132,7 @@ static enum op live(struct sweep *s, const struct axe *axe)
 		do
 			op++;
 		while (op < OP_END && life_call(&s->life, ops[op], NULL) == 0);
-	end = client_deadline(GOING_MS);
-	while (shim_lives() && client_deadline(0) < end)
-		nap();
+	wait_for_shim();
 	return op;
 }
 
@@ -317,6 +298,101 @@ static void sweep_start(struct sweep *s)
 	look(s);
 }
 
+/* ---- two tasks in one shim ----------------------------------------------------------------- */
+
+/* Only so far as the second one's start, or whatever dies, lets it. */
+static void second_lives(struct sweep *s, const struct axe *start, enum op until)
+{
+	struct verb v;
+
+	bundle_make(s);
+	if (run(s, start, "start", &v) != 0 ||
+	    sscanf(v.text, "unix://%127s", s->life.socket) != 1)
+		return;
+	for (enum op op = OP_CREATE; op <= until; op++)
+		if (life_call(&s->life, ops[op], NULL) != 0)
+			say(s, "the second one fails at", ops[op]);
+}
+
+static struct life first_begins(struct sweep *s, const struct axe *axe)
+{
+	const struct life second = s->life;
+	struct life first;
+	char spec[PATH_MAX];
+
+	(void)snprintf(spec, sizeof(spec), "%s.first", second.spec);
+	s->life.id = "w";
+	s->life.spec = spec;
+	second_lives(s, axe, OP_START);
+	first = s->life;
+	first.spec = second.spec;
+	s->life = second;
+	picture_take(&s->before, &s->places);
+	return first;
+}
+
+static void first_ends(struct sweep *s, struct life *first)
+{
+	const struct life second = s->life;
+
+	s->life = *first;
+	for (enum op op = OP_KILL; op <= OP_SHUTDOWN; op++)
+		if (life_call(first, ops[op], NULL) != 0)
+			say(s, "the first one fails at", ops[op]);
+	wait_for_shim();
+	bundle_remove(s);
+	s->life = second;
+}
+
+/* The second one is over, as containerd's last word says; the first has seen nothing. */
+static void second_ends(struct sweep *s, const struct life *first)
+{
+	struct verb v;
+
+	if (run(s, NULL, "delete", &v) != 0)
+		say(s, "delete does not answer", v.text);
+	look(s);
+	if (life_call(first, "Pids", NULL) != 0)
+		say(s, "the first one is not there any more", "");
+}
+
+/* Who dies is a program of the second one's. */
+static void sweep_second(struct sweep *s, const char *role)
+{
+	struct life first = first_begins(s, NULL);
+	struct verb v;
+	bool died = true;
+
+	for (long n = s->part + 1; died; n += s->parts) {
+		const struct axe axe = { role, n };
+
+		second_lives(s, role[0] == 's' ? &axe : NULL, OP_START);
+		if (role[0] == 'd')
+			(void)run(s, &axe, "delete", &v);
+		died = passed(s, n, s->point) >= n;
+		s->deaths += died;
+		second_ends(s, &first);
+	}
+	first_ends(s, &first);
+}
+
+/* Who dies is a child of the shim's. */
+static void sweep_bury(struct sweep *s)
+{
+	bool died = true;
+
+	for (long n = s->part + 1; died; n += s->parts) {
+		const struct axe axe = { "bury", n };
+		struct life first = first_begins(s, &axe);
+
+		second_lives(s, NULL, OP_SHUTDOWN);
+		second_ends(s, &first);
+		died = passed(s, n, s->point) >= n;
+		s->deaths += died;
+		first_ends(s, &first);
+	}
+}
+
 /* ---- begin and end ----------------------------------------------------------------------- */
 
 static const char *setting(const char *name)
@@ -383,7 +459,7 @@ int main(int argc, char **argv)
 	char shim[PATH_MAX], ctl[PATH_MAX];
 
 	if (argc != 5)
-		stop("usage: sweep serve|delete|start PART PARTS STRIDE");
+		stop("usage: sweep serve|delete|start|group PART PARTS STRIDE");
 	s.part = strtol(argv[2], NULL, 10);
 	s.parts = strtol(argv[3], NULL, 10);
 	s.stride = strtol(argv[4], NULL, 10);
@@ -391,10 +467,15 @@ int main(int argc, char **argv)
 		stop("PARTS and STRIDE are at least 1");
 	begin(&s, shim, ctl);
 	warm_up(&s);
-	if (strcmp(s.mode, "start") == 0)
+	if (strcmp(s.mode, "start") == 0) {
 		sweep_start(&s);
-	else
+	} else if (strcmp(s.mode, "group") == 0) {
+		sweep_second(&s, "start");
+		sweep_second(&s, "delete");
+		sweep_bury(&s);
+	} else {
 		sweep_life(&s);
+	}
 	tell(&s);
 	picture_clear(&s.before);
 	return 0;

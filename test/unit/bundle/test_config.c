@@ -72,6 +72,7 @@ static void an_empty_file_means_the_defaults(void **state)
 	assert_int_equal(c.history_count, 1000);
 	assert_int_equal(c.runtime_timeout_s, 120);
 	assert_int_equal(c.idle_exit_s, 60);
+	assert_int_equal(c.group, GROUP_BY_POD);
 	assert_false(c.debug);
 	config_clear(&c);
 }
@@ -85,7 +86,8 @@ static void every_key_is_read(void **state)
 	assert_int_equal(load(&c,
 			      "journal = '/j'\nrun = '/r'\nruntime = 'crun'\n"
 			      "rootfs_choice = 'required'\nhistory_days = 1\nhistory_count = 2\n"
-			      "runtime_timeout_s = 3\nidle_exit_s = 4\ndebug = true\n", &err), 0);
+			      "runtime_timeout_s = 3\nidle_exit_s = 4\ndebug = true\n"
+			      "group = 'container'\n", &err), 0);
 	assert_string_equal(c.journal, "/j");
 	assert_string_equal(c.run, "/r");
 	assert_string_equal(c.runtime, "crun");
@@ -94,6 +96,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.history_count, 2);
 	assert_int_equal(c.runtime_timeout_s, 3);
 	assert_int_equal(c.idle_exit_s, 4);
+	assert_int_equal(c.group, GROUP_BY_CONTAINER);
 	assert_true(c.debug);
 	config_clear(&c);
 }
@@ -113,6 +116,7 @@ static void a_value_that_can_not_be_is_refused(void **state)
 	refuses("run = '/a/../b'", "line 1: run must be an absolute path of a folder");
 	refuses("rootfs_choice = 'maybe'",
 		"line 1: rootfs_choice must be \"best-effort\" or \"required\"");
+	refuses("group = 'node'", "line 1: group must be \"pod\" or \"container\"");
 	refuses("runtime_timeout_s = 0", "line 1: runtime_timeout_s must be from 1 to 86400");
 	refuses("history_days = -1", "line 1: history_days must be from 0 to 36500");
 	refuses("debug = 'yes'", "line 1: debug must be true or false");

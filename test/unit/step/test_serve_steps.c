@@ -153,6 +153,22 @@ static void undo_finds_a_socket_bound_but_never_noted(void **state)
 	rig_close(&r);
 }
 
+static void one_more_task_of_a_shim_notes_its_socket_and_the_last_removes_it(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "socket", "{'path':'/s/abc','join':true}");
+	fake_add_socket(&r.f, "/s/abc", true);
+	assert_int_equal(rig_probe(&r), FACT_ABSENT);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_int_equal(rig_verify(&r), FACT_PRESENT);
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_null(fake_find(&r.f, "/s/abc"));
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -ENOENT);
+	rig_close(&r);
+}
+
 static void the_socket_of_a_shared_shim_stays(void **state)
 {
 	struct rig r;
@@ -162,7 +178,7 @@ static void the_socket_of_a_shared_shim_stays(void **state)
 	(void)rig_probe(&r);
 	(void)rig_apply(&r, WAKE_BEGIN);
 	r.env.shared = true;
-	assert_int_equal(rig_undo(&r, WAKE_BEGIN), -EBUSY);
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
 	assert_non_null(fake_find(&r.f, "/s/abc"));
 	rig_close(&r);
 }
@@ -290,6 +306,20 @@ static void a_server_that_undoes_itself_does_not_kill_itself(void **state)
 	rig_close(&r);
 }
 
+static void one_more_task_of_a_server_notes_whose_it_is(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "server", "{'join':true}");
+	assert_int_equal(rig_probe(&r), FACT_ABSENT);
+	fake_add_proc(&r.f, 1, 1, NULL);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_string_equal(rig_have(&r), "{'shim':{'pid':1,'start':1}}");
+	assert_string_equal(r.f.log, "");
+	rig_close(&r);
+}
+
 static void a_server_of_another_boot_or_shared_is_not_killed(void **state)
 {
 	struct rig r;
@@ -299,9 +329,8 @@ static void a_server_of_another_boot_or_shared_is_not_killed(void **state)
 	rig_set_have(&r, "{'shim':{'pid':77,'start':5}}");
 	fake_add_proc(&r.f, 77, 5, NULL);
 	r.env.shared = true;
-	assert_int_equal(rig_undo(&r, WAKE_BEGIN), -EBUSY);
-	assert_string_equal(r.err.text,
-			    "shim 77 serves other tasks too; it goes with the last of them");
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_int_equal(rig_verify(&r), FACT_PRESENT);
 	r.env.shared = false;
 	r.f.epoch = "boot-2 11 22";
 	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
@@ -322,6 +351,7 @@ int main(void)
 		cmocka_unit_test(undo_leaves_another_socket_of_that_name),
 		cmocka_unit_test(undo_finds_a_socket_bound_but_never_noted),
 		cmocka_unit_test(the_socket_of_a_shared_shim_stays),
+		cmocka_unit_test(one_more_task_of_a_shim_notes_its_socket_and_the_last_removes_it),
 		cmocka_unit_test(the_address_file_has_no_newline),
 		cmocka_unit_test(an_address_file_never_noted_is_known_by_its_text),
 		cmocka_unit_test(the_server_is_known_before_it_may_act),
@@ -329,6 +359,7 @@ int main(void)
 		cmocka_unit_test(the_server_itself_goes_on_with_the_plan_of_a_dead_start),
 		cmocka_unit_test(undo_kills_the_server_and_waits_for_it),
 		cmocka_unit_test(a_server_that_undoes_itself_does_not_kill_itself),
+		cmocka_unit_test(one_more_task_of_a_server_notes_whose_it_is),
 		cmocka_unit_test(a_server_of_another_boot_or_shared_is_not_killed),
 	};
 
