@@ -89,8 +89,24 @@ static int put_unikernel(json_object *o, const struct spec *spec, struct err *er
 	return 0;
 }
 
+/* Whose the monitor will be, and so the tap; absent: root's. */
+static void put_user(json_object *o, const struct spec *spec)
+{
+	json_object *process = NULL;
+	json_object *user = NULL;
+
+	if (!json_object_object_get_ex(spec->json, "process", &process) ||
+	    !json_object_object_get_ex(process, "user", &user))
+		return;
+	if (json_uint(user, "uid", 0))
+		json_put_uint(o, "uid", json_uint(user, "uid", 0));
+	if (json_uint(user, "gid", 0))
+		json_put_uint(o, "gid", json_uint(user, "gid", 0));
+}
+
 static void put_spec(json_object *o, const struct spec *spec)
 {
+	put_user(o, spec);
 	put_text(o, "cgroups_path", spec->cgroups_path);
 	put_text(o, "netns", spec->netns);
 	json_put_text(o, "pid_namespace", spec->own_pidns ? "private" : "shared");

@@ -294,6 +294,8 @@ static json_object *network_want(json_object *request)
 		copy(want, request, "netns", "netns");
 	else
 		json_put(want, "init", json_object_new_boolean(true));
+	copy(want, request, "uid", "uid");
+	copy(want, request, "gid", "gid");
 	return want;
 }
 

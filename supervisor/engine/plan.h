@@ -30,6 +30,7 @@
  *     "cgroups_path": text,            from the spec
  *     "netns": path,                   of the network namespace joined, if it has one
  *     "hooks","annotations","oci": of the spec, for a unikernel that has hooks
+ *     "uid","gid": number,             the spec's user; absent: 0
  *     "pid_namespace": "private" | "shared",
  *     "rootfs_choice": "best-effort" | "required",
  *     "unikernel": { "type","monitor","monitor_path","binary", ... }  absent: none }

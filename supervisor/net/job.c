@@ -256,13 +256,31 @@ static int check_plan(struct job *j, const struct plan *p, struct err *err)
 	return 0;
 }
 
+/* What the kernel answers when it has no module of that name. */
+static int lacks(int rc, struct err *err)
+{
+	if (rc != -ENOENT)
+		return rc;
+	return err_say(err, EOPNOTSUPP, "network: this kernel has no ingress qdisc, u32 or bpf "
+		       "filter, or mirred action; load sch_ingress, cls_u32, cls_bpf, act_mirred");
+}
+
 static int add_filter(struct job *j, const struct plan *p, struct wire_filter f, struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
 
 	f.cookie = p->cookie;
-	return talk_do(&j->talk, wire_add_filter(buf, &f), err, "add a filter to %s",
-		       f.index == p->index ? p->iface : p->tap);
+	return lacks(talk_do(&j->talk, wire_add_filter(buf, &f), err, "add a filter to %s",
+			     f.index == p->index ? p->iface : p->tap), err);
+}
+
+static int add_qdisc(struct job *j, const char *iface, int index, const char *kind,
+		     struct err *err)
+{
+	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
+
+	return lacks(talk_do(&j->talk, wire_add_qdisc(buf, index, kind), err,
+			     "add an ingress qdisc to %s", iface), err);
 }
 
 /* From the guest out. Nothing uses it until the interface's own filters are there. */
@@ -272,8 +290,7 @@ static int wire_tap(struct job *j, const struct plan *p, int tap, struct err *er
 	int rc = talk_do(&j->talk, wire_link_up(buf, tap), err, "set %s up", p->tap);
 
 	if (rc == 0)
-		rc = talk_do(&j->talk, wire_add_qdisc(buf, tap, "ingress"), err,
-			     "add an ingress qdisc to %s", p->tap);
+		rc = add_qdisc(j, p->tap, tap, "ingress", err);
 	if (rc == 0)
 		rc = add_filter(j, p, (struct wire_filter){
 				.index = tap, .parent = AT_QDISC, .pref = PREF_TAKE,
@@ -295,12 +312,8 @@ static int wire_uplink(struct job *j, const struct plan *p, int tap, struct err 
 	};
 	const struct wire_filter *list = p->qdisc == QDISC_JOINED ? joined : alone;
 	size_t n = p->qdisc == QDISC_JOINED ? 3 : 1;
-	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
-	int rc = 0;
+	int rc = p->qdisc == QDISC_MADE ? add_qdisc(j, p->iface, p->index, "clsact", err) : 0;
 
-	if (p->qdisc == QDISC_MADE)
-		rc = talk_do(&j->talk, wire_add_qdisc(buf, p->index, "clsact"), err,
-			     "add an ingress qdisc to %s", p->iface);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct wire_filter f = list[i];
 

@@ -23,8 +23,10 @@
  *
  *   want { "netns": path; absent: none is given,
  *          "init": true: the namespace is task->init's,
- *          "mode": "dynamic" | "static" | "none",  default dynamic
- *          "uid","gid": whose the tap is; absent: root's }
+ *          "mode": "dynamic" | "none", default dynamic; "static", the network behind NAT
+ *                  that urunc gives Knative's guests, is refused by name: -ENOTSUP
+ *          "uid","gid": whose the tap is; absent: root's. Who is not root opens it
+ *                  only if both are his }
  *   have { "netns": {"dev","ino","mode"},
  *          "iface","ifindex","mac","mtu","ip": "10.4.0.2/24","gateway": "10.4.0.1",
  *          "tap": "tap0_urunc","tap_index","alias": "urunc:<daemon>/<ns>/<id>",
@@ -77,8 +79,9 @@ int net_look(json_object *args, struct err *err);
  * { "tap_index" }. What fails half way leaves what was made: net_detach() finds it.
  *
  * Return: 0; -EAGAIN the name or the qdisc was taken since the look, and nothing was
- * made: look again; -ENOENT, -ESTALE as above, or iface is another one now; -ENODEV
- * there is no /dev/net/tun; -EOPNOTSUPP the kernel has no such qdisc or filter.
+ * made: look again; -ENOENT, -ESTALE as above, or iface is another one now; -EBUSY as
+ * above; -ENODEV there is no /dev/net/tun; -EOPNOTSUPP the kernel has no such qdisc,
+ * filter or action.
  */
 int net_attach(json_object *args, struct err *err);
 

@@ -262,6 +262,10 @@ static int start_over(struct step *step, struct step_env *env, struct wait *next
 
 static int refused(struct step *step, const char *mode, struct err *err)
 {
+	if (strcmp(mode, "static") == 0)
+		return err_say(err, ENOTSUP, "network of %s/%s: mode static, a network of the "
+			       "guest's own behind NAT, is not made by this shim; use dynamic",
+			       step->task->key.ns, step->task->key.id);
 	return err_say(err, EINVAL, "network of %s/%s: mode \"%s\" is not known; it can be dynamic "
 		       "or none", step->task->key.ns, step->task->key.id, mode);
 }

@@ -7,12 +7,19 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -75,6 +82,48 @@ static void send_datagram(const char *word)
 
 	assert_int_equal(sendto(fd, word, strlen(word), 0, (struct sockaddr *)&to, sizeof(to)),
 			 strlen(word));
+}
+
+/* May a process of this user and group, without capabilities, open the tap? */
+static bool may_open(const struct pod *p, const struct guest *g, uid_t uid, gid_t gid)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd;
+
+		(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", g->tap);
+		if (setns(p->ns, CLONE_NEWNET) < 0)
+			_exit(2);
+		fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+		if (fd < 0 || setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
+		    setresuid(uid, uid, uid) < 0)
+			_exit(2);
+		_exit(ioctl(fd, TUNSETIFF, &ifr) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void test_only_its_user_opens_the_tap(void **state)
+{
+	struct pod *p = *state;
+	struct guest g;
+	auto_free char *text = NULL;
+
+	net_rig_look(p, &g, 1);
+	(void)snprintf(g.have + strlen(g.have), sizeof(g.have) - strlen(g.have),
+		       ",\"uid\":7777,\"gid\":8888");
+	assert_int_equal(net_rig_attach(p, &g, &text), 0);
+	assert_false(may_open(p, &g, 7778, 8888));
+	assert_false(may_open(p, &g, 7777, 8889));
+	assert_true(may_open(p, &g, 7777, 8888));
+	net_rig_unmake(p, &g);
+	net_rig_as_before(p);
 }
 
 static void test_the_pod_hears_nothing_while_a_guest_does_and_all_after(void **state)
@@ -324,6 +373,7 @@ int main(void)
 		TEST(test_a_look_names_the_pods_interface_and_a_free_tap),
 		TEST(test_frames_go_from_the_guest_to_the_peer_and_back),
 		TEST(test_the_tap_carries_alias_mtu_and_owner),
+		TEST(test_only_its_user_opens_the_tap),
 		TEST(test_the_pod_hears_nothing_while_a_guest_does_and_all_after),
 		TEST(test_doing_it_twice_changes_nothing_and_undoing_it_twice_neither),
 		TEST(test_a_namespace_that_is_gone_is_said_to_be),

@@ -39,7 +39,8 @@ static void everything_asked_is_kept(void **state)
 	static const char *const words[] = { "lowerdir=/a:/b", "ro" };
 	struct request_mount mount = { .type = "overlay", .source = "overlay", .options = words,
 				       .n_options = 2 };
-	struct spec spec = { .cgroups_path = "/default/c1", .own_pidns = true };
+	json_object *user = json_tokener_parse("{\"process\":{\"user\":{\"uid\":7,\"gid\":0}}}");
+	struct spec spec = { .json = user, .cgroups_path = "/default/c1", .own_pidns = true };
 	struct config config = { .rootfs_choice = CHOICE_REQUIRED };
 	json_object *options = json_tokener_parse("{\"binary_name\":\"crun\"}");
 	struct request_in in = {
@@ -55,10 +56,11 @@ static void everything_asked_is_kept(void **state)
 	is(o, "{\"stdin\":\"/f/in\",\"stdout\":\"/f/out\",\"stderr\":\"/f/err\","
 	      "\"console\":\"/c\",\"path\":\"/bin\",\"terminal\":true,"
 	      "\"options\":{\"binary_name\":\"crun\"},\"rootfs_choice\":\"required\","
-	      "\"cgroups_path\":\"/default/c1\",\"pid_namespace\":\"private\","
+	      "\"uid\":7,\"cgroups_path\":\"/default/c1\",\"pid_namespace\":\"private\","
 	      "\"rootfs\":[{\"type\":\"overlay\",\"source\":\"overlay\",\"target\":\"\","
 	      "\"options\":[\"lowerdir=/a:/b\",\"ro\"]}]}");
 	json_object_put(options);
+	json_object_put(user);
 }
 
 static void a_request_that_the_journal_can_not_keep_is_refused(void **state)

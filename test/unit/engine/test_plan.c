@@ -243,7 +243,8 @@ static void a_unikernel_without_a_runtime_is_chosen_for_and_then_launched(void *
 	static const char *const kinds[] = { "bundle", "cgroup", "limits", "rootfs-choice", "launch",
 					     "network" };
 	struct plan_list *list = calloc(1, sizeof(*list));
-	json_object *request = json("{'unikernel':{'type':'mewz'},'netns':'/run/netns/n'}");
+	json_object *request = json("{'unikernel':{'type':'mewz'},'netns':'/run/netns/n',"
+				    "'uid':7,'gid':8}");
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -255,6 +256,7 @@ static void a_unikernel_without_a_runtime_is_chosen_for_and_then_launched(void *
 	}
 	is(list, 2, "limits", "{'bundle':'/b/u1'}");
 	is(list, 4, "launch", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");
+	is(list, 5, "network", "{'netns':'/run/netns/n','uid':7,'gid':8}");
 	plan_clear(list);
 	assert_int_equal(plan_make(list, PLAN_START, &native, request, NULL, &err), 0);
 	is(list, 0, "monitor", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");

@@ -92,6 +92,11 @@ static void a_mode_that_is_not_known_is_refused_by_name(void **state)
 	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EINVAL);
 	assert_non_null(strstr(r.err.text, "\"magic\""));
 	rig_close(&r);
+	rig_open(&r, "network", "{'netns':'/n','mode':'static'}");
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -ENOTSUP);
+	assert_non_null(strstr(r.err.text, "mode static"));
+	rig_close(&r);
 }
 
 static void no_usable_interface_is_a_note_and_no_error(void **state)
