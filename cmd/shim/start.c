@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #define CONFIG_JSON_MAX (16u << 20) /* bytes */
 #define OLD_MS   4000               /* to take back what an older task of the id left */
@@ -223,6 +224,18 @@ static int set_oom_score(struct err *err)
 	return 0;
 }
 
+/* Processors that share a core run the one with this cookie beside its like alone. The
+ * server inherits it, and its container. */
+static int share_core(struct err *err)
+{
+	const char *wanted = getenv("SCHED_CORE");
+
+	if (!wanted || !wanted[0] ||
+	    prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_PROCESS_GROUP, 0) == 0)
+		return 0;
+	return err_set(err, errno, "SCHED_CORE is set, and core scheduling can't be enabled");
+}
+
 static int leave_server(struct start *st, struct err *err)
 {
 	struct shim *shim = st->shim;
@@ -262,6 +275,8 @@ static int begin_server(struct start *st, struct err *err)
 		rc = set_oom_score(err);
 	if (rc == 0)
 		rc = shim_join_cgroup(st->shim, &st->boot, err);
+	if (rc == 0)
+		rc = share_core(err);
 	if (rc == 0)
 		rc = leave_server(st, err);
 	if (rc == 0) {

@@ -19,6 +19,14 @@ holds_nothing()
 	[ "$(live "$1")" = 0 ]
 }
 
+# Its core-scheduling cookie, by PR_SCHED_CORE_GET: it is not 0
+has_cookie()
+{
+	python3 -c 'import ctypes, sys
+cookie = ctypes.c_ulong()
+sys.exit(ctypes.CDLL(None).prctl(62, 0, int(sys.argv[1]), 0, ctypes.byref(cookie)) or not cookie.value)' "$1"
+}
+
 # -- the command line
 out=$("$SHIM" -namespace "$NS" -id c1 -nonsense start 2>"$T/err")
 is 2 $? "an unknown flag exits 2"
@@ -133,6 +141,21 @@ is 1 $? "a cgroup that is not there fails the start"
 like 'shim_cgroup /shims' "$out" "by name"
 is 0 "$(live c5)" "and leaves nothing"
 bundle_remove c5
+
+# -- core scheduling: the kernel has it, or says why not
+bundle_make c6 sleep 1006
+exec 9<>"$T/b/c6/log"
+if out=$(export SCHED_CORE=1; shim_verb start c6 2>&1 </dev/null); then
+	printf '%s' "${out#unix://}" >"$T/b/c6.addr"
+	yes "SCHED_CORE: the server has a cookie" has_cookie "$(shim_pid c6)"
+	shim_call c6 Shutdown >/dev/null
+	yes "and ends as others do" until_true 5 holds_nothing c6
+else
+	like 'SCHED_CORE.*(Invalid argument|No such device|not permitted)' "$out" \
+		"SCHED_CORE: a kernel without it fails the start"
+	is 0 "$(live c6)" "and leaves nothing"
+fi
+bundle_remove c6
 
 # -- what can't work
 mkdir "$T/b/empty"
