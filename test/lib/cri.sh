@@ -13,8 +13,8 @@
 #	is_state ID WANT	CREATED, RUNNING, EXITED or UNKNOWN
 #	status ID FIELD		another field of ContainerStatus
 #
-# The runtime handlers: "main", and "set", which gets its options from the file
-# $T/options.toml (io.containerd.runc.v2 has them in the config).
+# The runtime handlers: "main", and "set", which has options: from the file
+# $T/options.toml (for io.containerd.runc.v2: from the config).
 
 CNI_BIN=$PEERS/root/usr/lib/cni
 LOGS=$T/logs
@@ -52,10 +52,27 @@ cri_config()
 		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.set.options]
 	END
 	if [ "$SUBJECT" = runc ]; then
-		echo "BinaryName = \"$T/marked\"" >>"$CTR_ROOT/config.toml"
+		cri_options >>"$CTR_ROOT/config.toml"
 	else
+		cri_options >"$T/options.toml"
 		echo "ConfigPath = \"$T/options.toml\"" >>"$CTR_ROOT/config.toml"
 	fi
+}
+
+# A runtime that says what it was asked for, and all that can be set without systemd
+cri_options()
+{
+	printf '#!/bin/sh\necho "$@" >>%s\nexec runc "$@"\n' "$T/marks" >"$T/marked"
+	chmod 755 "$T/marked"
+	cat <<-END
+		BinaryName = "$T/marked"
+		Root = "$T/roots"
+		NoPivotRoot = true
+		NoNewKeyring = true
+		ShimCgroup = "/tshims"
+		IoUid = 7
+		IoGid = 8
+	END
 }
 
 # A bridge in the node's own network; nothing leads out of it.
