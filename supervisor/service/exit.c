@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/service/task.h"
 
+#include <json-c/json.h> /* first: auto_json */
+
+#include "journal/base/cleanup.h"
+#include "supervisor/oci/runtime.h"
+#include "supervisor/unikernel/monitors.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -8,6 +14,22 @@
 #include <sys/wait.h>
 
 /* ---- writing it down ------------------------------------------------------------ */
+
+/* A guest's exit comes through its monitor. Best effort. */
+static void note_monitor(struct task *t)
+{
+	auto_json json_object *request = NULL;
+	json_object *unikernel = NULL;
+	char text[128];
+
+	if (runtime_kind_of(t->row.runtime) != RUNTIME_NATIVE || t->exit_how != EXIT_REAPED)
+		return;
+	request = json_tokener_parse(t->row.request);
+	(void)json_object_object_get_ex(request, "unikernel", &unikernel);
+	monitor_exit_text(json_text(unikernel, "monitor", ""), json_text(unikernel, "type", ""),
+			  t->exit.status, t->exit_killed, text, sizeof(text));
+	(void)journal_note(t->journal, "exit", text, NULL);
+}
 
 static int exit_commit(struct task *t, struct err *err)
 {
@@ -19,6 +41,8 @@ static int exit_commit(struct task *t, struct err *err)
 	rc = journal_set_exit(t->journal, t->exit_how, t->exit.status, t->exit.at_ns, err);
 	if (rc >= 0)
 		rc = engine_fire(t->journal, EV_EXIT, &now, err);
+	if (rc >= 0)
+		note_monitor(t);
 	if (rc >= 0)
 		rc = usage_tell(t, err);
 	if (rc >= 0)
@@ -136,6 +160,7 @@ static void exit_seen(struct task *t, int status)
 	t->exit.status = status == -1 ? 255
 		       : WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status)
 					     : (uint32_t)WEXITSTATUS(status);
+	t->exit_killed = status != -1 && WIFSIGNALED(status);
 	usage_exited(t);
 	streams_exited(t->streams);
 	t->exit_how = status == -1 ? EXIT_UNKNOWN : EXIT_REAPED;

@@ -84,6 +84,7 @@ struct task {
 	struct event *exit_again; /* an exit that the journal did not take yet */
 	struct told_exit exit;    /* .at_ns 0: it has not                      */
 	enum exit_how exit_how;
+	bool exit_killed;         /* by a signal                                */
 	bool exit_waits;          /* seen; to be written when all else is over  */
 	bool exit_journalled;     /* waiters were, and are, answered            */
 	struct exec *execs;       /* newest first                               */

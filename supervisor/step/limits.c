@@ -222,7 +222,9 @@ static int set_all(struct step *step, struct step_env *env, json_object *resourc
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = take(step, env->node, json_object_array_get_idx(folders, i), list, err);
 	for (int i = 0; i < LIMITS_N && rc == 0; i++)
-		if (list[i].asked && !list[i].set && i != PERIOD)
+		if (list[i].asked && !list[i].set && i == SHARES) /* a wish, beside others */
+			step_note(step, env, "%s are not set: there is no such controller", list[i].what);
+		else if (list[i].asked && !list[i].set && i != PERIOD)
 			rc = err_say(err, ENOTSUP, "%s of %s/%s can't be set: no cgroup of it has a "
 				     "%s or %s", list[i].what, step->task->key.ns, step->task->key.id,
 				     list[i].file[0], list[i].file[1]);

@@ -47,6 +47,25 @@ bool monitor_type_known(const char *type)
 	return false;
 }
 
+/* QEMU ends with twice what the guest writes to isa-debug-exit, and one. It ends with 1 by
+ * itself, so that a guest's 0 can't be told from QEMU's own failure. */
+void monitor_exit_text(const char *monitor, const char *guest, unsigned int status, bool killed,
+		       char *text, size_t size)
+{
+	bool qemu = strcmp(monitor, "qemu") == 0;
+
+	if (killed)
+		(void)snprintf(text, size, "%s was killed by signal %u", monitor, status - 128);
+	else if (qemu && strcmp(guest, "mewz") == 0 && status % 2 == 1 && status > 1)
+		(void)snprintf(text, size, "%s exit code %u is its guest's own, %u", monitor, status,
+			       status / 2);
+	else if (qemu && status == 0)
+		(void)snprintf(text, size, "%s exit code 0: its guest was switched off, or it was "
+			       "asked to end", monitor);
+	else
+		(void)snprintf(text, size, "%s exit code %u is its own, or its guest's", monitor, status);
+}
+
 void monitor_names(const char *type, char *text, size_t size)
 {
 	size_t used = 0;

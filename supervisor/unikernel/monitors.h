@@ -40,6 +40,11 @@ bool monitor_runs(const struct monitor *monitor, const char *type);
 /* Is there any monitor that runs this type? */
 bool monitor_type_known(const char *type);
 
+/* Whose exit status is this? @status: 128 and more: a signal; @guest: its type. In half a
+ * sentence. */
+void monitor_exit_text(const char *monitor, const char *guest, unsigned int status, bool killed,
+		       char *text, size_t size);
+
 /* "qemu, firecracker": those that run @type ("" for all), for messages. */
 void monitor_names(const char *type, char *text, size_t size);
 

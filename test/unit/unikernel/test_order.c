@@ -3,6 +3,7 @@
 #include "supervisor/unikernel/order.h"
 
 #include "supervisor/step/step.h"
+#include "supervisor/unikernel/monitors.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -162,6 +163,28 @@ static void what_nobody_prepares_is_refused(void **state)
 	drop(&b);
 }
 
+static void exits(const char *monitor, const char *guest, unsigned int status, bool killed,
+		  const char *expected)
+{
+	char text[128];
+
+	monitor_exit_text(monitor, guest, status, killed, text, sizeof(text));
+	assert_string_equal(text, expected);
+}
+
+static void an_exit_is_the_guests_the_monitors_or_a_kill(void **state)
+{
+	(void)state;
+	exits("qemu", "mewz", 33, false, "qemu exit code 33 is its guest's own, 16");
+	exits("qemu", "mewz", 137, false, "qemu exit code 137 is its guest's own, 68");
+	exits("qemu", "mewz", 137, true, "qemu was killed by signal 9");
+	exits("qemu", "mewz", 1, false, "qemu exit code 1 is its own, or its guest's");
+	exits("qemu", "linux", 33, false, "qemu exit code 33 is its own, or its guest's");
+	exits("qemu", "linux", 0, false,
+	      "qemu exit code 0: its guest was switched off, or it was asked to end");
+	exits("spt", "mirage", 7, false, "spt exit code 7 is its own, or its guest's");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +193,7 @@ int main(void)
 		cmocka_unit_test(what_the_network_step_has_made_is_told),
 		cmocka_unit_test(disks_are_in_the_order_of_their_use),
 		cmocka_unit_test(what_nobody_prepares_is_refused),
+		cmocka_unit_test(an_exit_is_the_guests_the_monitors_or_a_kill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
