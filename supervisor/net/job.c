@@ -380,71 +380,84 @@ static int gone(int rc)
 	return rc == -ENOENT || rc == -ENODEV || rc == -EINVAL ? 0 : rc;
 }
 
-/* Ours go, the last first, so that the guests' frames go their old way again only when
- * nothing of this one is in it. How many of others remain: *rest. */
-static int drop_filters(struct job *j, const struct plan *p, size_t *rest, struct err *err)
+/* The recorded one, or, while its index is not known, the one of that name and alias. */
+static const struct net_link *find_tap(const struct job *j, const struct plan *p)
+{
+	int index = (int)number_arg(j->args, "tap_index");
+	const struct net_link *l = index ? net_link_at(&j->seen, index)
+					 : net_link_named(&j->seen, p->tap);
+
+	return l && strcmp(l->kind, "tun") == 0 && strcmp(l->alias, p->alias) == 0 ? l : NULL;
+}
+
+/* Ours go. How many they were, and how many of others remain. */
+static int drop_filters(struct job *j, const struct plan *p, size_t *ours, size_t *rest,
+			struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
 	int rc = talk_ingress(&j->talk, &j->seen, p->index, err);
 
-	*rest = 0;
+	*ours = *rest = 0;
 	for (size_t i = 0; rc == 0 && i < j->seen.n_filters; i++) {
 		const struct net_filter *f = &j->seen.filters[i];
 
 		if (f->index != p->index)
 			continue;
-		if (f->has_cookie && memcmp(f->cookie, p->cookie, WIRE_COOKIE) == 0)
-			rc = gone(talk_do(&j->talk, wire_del_filter(buf, f), err,
-					  "remove a filter from %s", p->iface));
-		else
+		if (!f->has_cookie || memcmp(f->cookie, p->cookie, WIRE_COOKIE) != 0) {
 			++*rest;
+			continue;
+		}
+		++*ours;
+		rc = gone(talk_do(&j->talk, wire_del_filter(buf, f), err,
+				  "remove a filter from %s", p->iface));
 	}
 	return rc;
 }
 
-static int unwire_uplink(struct job *j, const struct plan *p, json_object *left, struct err *err)
+/* The empty qdisc goes only if something else proves that this is the namespace: the tap,
+ * which is made before and removed after, or a filter. Inode numbers are used again. */
+static int unwire_uplink(struct job *j, const struct plan *p, bool proved, json_object *left,
+			 struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
 	const struct net_qdisc *q = net_ingress(&j->seen, p->index);
+	size_t ours = 0;
 	size_t rest = 0;
 	int rc;
 
 	if (!q)
 		return 0;
-	rc = drop_filters(j, p, &rest, err);
-	if (rc < 0 || p->qdisc == QDISC_FOUND)
-		return rc;
-	if (strcmp(q->kind, "clsact") != 0) {
+	rc = drop_filters(j, p, &ours, &rest, err);
+	if (rc < 0 || p->qdisc == QDISC_FOUND || rest > 0)
+		return rc; /* whoever else uses it removes it */
+	if (!(proved || ours) || strcmp(q->kind, "clsact") != 0) {
 		leave_alone(left, "the %s qdisc of %s is not ours", q->kind, p->iface);
 		return 0;
 	}
-	if (rest > 0)
-		return 0; /* whoever else uses it removes it */
 	return gone(talk_do(&j->talk, wire_del_qdisc(buf, p->index), err,
 			    "remove the ingress qdisc from %s", p->iface));
 }
 
-static int remove_tap(struct job *j, const struct plan *p, json_object *left, struct err *err)
+static int remove_tap(struct job *j, const struct plan *p, const struct net_link *tap,
+		      json_object *left, struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
-	int index = (int)number_arg(j->args, "tap_index");
-	const struct net_link *l = index ? net_link_at(&j->seen, index)
-					 : net_link_named(&j->seen, p->tap);
+	const struct net_link *other = net_link_named(&j->seen, p->tap);
 
-	if (!l || strcmp(l->kind, "tun") != 0 || strcmp(l->alias, p->alias) != 0) {
-		l = net_link_named(&j->seen, p->tap);
-		if (l)
-			leave_alone(left, "%s is not this task's (alias \"%s\", index %d)", p->tap,
-				    l->alias, l->index);
-		return 0;
-	}
-	return gone(talk_do(&j->talk, wire_del_link(buf, l->index), err, "remove %s", l->name));
+	if (tap)
+		return gone(talk_do(&j->talk, wire_del_link(buf, tap->index), err, "remove %s",
+				    tap->name));
+	if (other)
+		leave_alone(left, "%s is not this task's (alias \"%s\", index %d)", p->tap,
+			    other->alias, other->index);
+	return 0;
 }
 
 int net_detach(json_object *args, struct err *err)
 {
 	json_object *o = json_object_new_object();
 	json_object *left = json_object_new_array();
+	const struct net_link *tap = NULL;
 	struct job j;
 	struct plan p;
 	int rc = enter(&j, args, err);
@@ -455,9 +468,11 @@ int net_detach(json_object *args, struct err *err)
 	if (rc == 0)
 		rc = talk_look(&j.talk, &j.seen, err);
 	if (rc == 0)
-		rc = unwire_uplink(&j, &p, left, err);
+		tap = find_tap(&j, &p);
 	if (rc == 0)
-		rc = remove_tap(&j, &p, left, err);
+		rc = unwire_uplink(&j, &p, tap != NULL, left, err);
+	if (rc == 0)
+		rc = remove_tap(&j, &p, tap, left, err);
 	if (rc == 0)
 		rc = answer(o, err);
 	else

@@ -237,7 +237,8 @@ static void test_a_foreign_tap_of_the_name_is_passed_over_and_untouched(void **s
 	char now[4096];
 
 	net_rig_look(p, &g, 1); /* it was free then */
-	net_rig_run(IN_POD "ip tuntap add tap0_urunc mode tap", p->path);
+	net_rig_run(IN_POD "sh -c 'ip tuntap add tap0_urunc mode tap; "
+		    "ip link set tap0_urunc alias another'", p->path);
 	net_rig_snapshot(p, had, sizeof(had));
 	assert_int_equal(net_rig_attach(p, &g, NULL), EAGAIN);
 	assert_int_equal(net_rig_detach(p, &g, &text), 0);
@@ -267,10 +268,7 @@ static void test_a_foreign_ingress_is_refused_by_name_and_untouched(void **state
 	assert_int_equal(net_rig_attach(p, &g, &text), EBUSY);
 	assert_non_null(strstr(text, "eth0 has a u32 filter (pref 49152, redirects to lo) that is "
 			       "not ours"));
-	free(text);
-	text = NULL;
-	assert_int_equal(net_rig_detach(p, &g, &text), 0);
-	assert_string_equal(text, "{\"left\":[\"the ingress qdisc of eth0 is not ours\"]}");
+	net_rig_unmake(p, &g);
 	net_rig_snapshot(p, now, sizeof(now));
 	assert_string_equal(now, had);
 }
@@ -286,6 +284,24 @@ static void test_an_empty_clsact_of_somebody_else_is_used_and_stays(void **state
 	net_rig_snapshot(p, had, sizeof(had));
 	net_rig_make(p, &g, 1);
 	net_rig_unmake(p, &g);
+	net_rig_snapshot(p, now, sizeof(now));
+	assert_string_equal(now, had);
+}
+
+static void test_an_empty_clsact_that_came_after_the_look_stays_too(void **state)
+{
+	struct pod *p = *state;
+	struct guest g;
+	auto_free char *text = NULL;
+	char had[4096];
+	char now[4096];
+
+	net_rig_look(p, &g, 1);
+	net_rig_run(IN_POD "tc qdisc add dev eth0 clsact", p->path);
+	net_rig_snapshot(p, had, sizeof(had));
+	assert_int_equal(net_rig_attach(p, &g, NULL), EAGAIN);
+	assert_int_equal(net_rig_detach(p, &g, &text), 0);
+	assert_non_null(strstr(text, "the clsact qdisc of eth0 is not ours"));
 	net_rig_snapshot(p, now, sizeof(now));
 	assert_string_equal(now, had);
 }
@@ -383,6 +399,7 @@ int main(void)
 		TEST(test_a_foreign_tap_of_the_name_is_passed_over_and_untouched),
 		TEST(test_a_foreign_ingress_is_refused_by_name_and_untouched),
 		TEST(test_an_empty_clsact_of_somebody_else_is_used_and_stays),
+		TEST(test_an_empty_clsact_that_came_after_the_look_stays_too),
 		TEST(test_a_filter_that_somebody_adds_keeps_its_qdisc),
 		TEST(test_two_guests_of_a_pod_both_hear_and_end_no_connection),
 		TEST(test_a_guest_that_stays_behind_keeps_hearing),
