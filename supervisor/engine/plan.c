@@ -198,8 +198,7 @@ static json_object *cgroup_want(const struct task_row *task, json_object *reques
 
 	if (want) {
 		copy(want, request, "cgroups_path", "cgroups_path");
-		json_put(want, "unikernel",
-			 json_object_new_boolean(member(request, "unikernel") != NULL));
+		json_put(want, "unikernel", json_object_new_boolean(!!member(request, "unikernel")));
 	}
 	return want;
 }
@@ -288,14 +287,12 @@ static json_object *network_want(json_object *request)
 {
 	json_object *want = json_object_new_object();
 
-	if (!want)
-		return NULL;
-	if (json_text(request, "netns", "")[0])
-		copy(want, request, "netns", "netns");
-	else
+	if (want) {
 		json_put(want, "init", json_object_new_boolean(true));
-	copy(want, request, "uid", "uid");
-	copy(want, request, "gid", "gid");
+		copy(want, request, "netns", "netns");
+		copy(want, request, "uid", "uid");
+		copy(want, request, "gid", "gid");
+	}
 	return want;
 }
 

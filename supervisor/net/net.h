@@ -21,8 +21,8 @@
  *
  * The step kind "network" (supervisor/step/network.c) is how to use this:
  *
- *   want { "netns": path; absent: none is given,
- *          "init": true: the namespace is task->init's,
+ *   want { "netns": path; it is preferred, since it may outlive init,
+ *          "init": true: without a path the namespace is task->init's,
  *          "mode": "dynamic" | "none", default dynamic; "static", the network behind NAT
  *                  that urunc gives Knative's guests, is refused by name: -ENOTSUP
  *          "uid","gid": whose the tap is; absent: root's. Who is not root opens it
