@@ -88,7 +88,6 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 {
 	const char *socket = json_text(args, "socket", "");
 	const char *address = json_text(args, "address", "");
-	bool join = json_true(args, "join");
 	auto_free char *file = NULL;
 	json_object *want = json_object_new_object();
 	int rc;
@@ -99,7 +98,7 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 	}
 	if (want)
 		json_put_text(want, "path", socket);
-	if (want && join)
+	if (want && json_true(args, "join"))
 		json_put(want, "join", json_object_new_boolean(true));
 	rc = add(list, "socket", want, err);
 	if (rc < 0)
@@ -117,7 +116,7 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 	if (rc < 0)
 		return rc;
 	want = json_object_new_object();
-	if (want && join)
+	if (want && json_true(args, "join"))
 		json_put(want, "join", json_object_new_boolean(true));
 	return add(list, "server", want, err);
 }

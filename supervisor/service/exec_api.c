@@ -285,7 +285,8 @@ static int make_streams(struct exec *e, struct err *err)
 	const struct streams_options options = {
 		.task = e->task, .io = &e->stdio, .id = e->id,
 		.names = { .name = { e->name[0], e->name[1], e->name[2] },
-			   .terminal = e->terminal },
+			   .terminal = e->terminal,
+			   .uid = e->task->io_uid, .gid = e->task->io_gid },
 		.console = e->console ? e->console : "", .may = may_start, .quiet = on_quiet, .arg = e,
 	};
 

@@ -131,6 +131,7 @@ static void on_drained(void *arg)
 int task_read_request(struct task *t, json_object *request, struct err *err)
 {
 	static const char *const names[3] = { "stdin", "stdout", "stderr" };
+	json_object *options;
 
 	for (int i = 0; i < 3; i++) {
 		t->name[i] = strdup(json_text(request, names[i], ""));
@@ -138,6 +139,10 @@ int task_read_request(struct task *t, json_object *request, struct err *err)
 			return err_set(err, ENOMEM, "task %s", t->row.key.id);
 	}
 	t->terminal = json_true(request, "terminal");
+	if (json_object_object_get_ex(request, "options", &options)) {
+		t->io_uid = (uid_t)json_uint(options, "io_uid", 0);
+		t->io_gid = (gid_t)json_uint(options, "io_gid", 0);
+	}
 	t->shared_pids = strcmp(json_text(request, "pid_namespace", ""), "shared") == 0;
 	return 0;
 }

@@ -73,6 +73,8 @@ struct task {
 	enum life_state life;
 	char *name[3];            /* of its stdio                              */
 	bool terminal;
+	uid_t io_uid;             /* who the ends of its, and its execs', stdio belong to */
+	gid_t io_gid;
 	bool shared_pids;         /* its processes outlive its init            */
 	struct usage *usage;      /* of its cgroup; NULL: none, or not known   */
 	struct stdio stdio;

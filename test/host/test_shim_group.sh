@@ -162,23 +162,26 @@ is "$shim" "$(served_by a2)" "and the other task has its shim"
 is "$shim" "$(served_by a1)" "which serves the new one"
 rm -rf --one-file-system "$T/b/old"
 
-# -- the shim dies
+# -- the shim dies; what comes after it shall not end while we look
+urunc_config 'idle_exit_s = 60'
 shim_create a1 >/dev/null
 kill -9 "$shim"
 shim_start a1
 is 0 $? "a start right after kill -9 succeeds"
 yes "another shim answers" test "$shim" != "$(served_by a1)"
+shim_delete a2 >"$T/answer"
 yes "the dead one's other task is taken back" until_true 10 gone a2
 no "with its workload" running 'sleep 3002'
 yes "and the new socket is not touched" answers a1 'container not created'
 bundle_remove a2
 shim_create a1 >/dev/null
 for i in 1 2 3 4 5 6 7 8; do
-	begin g a2 3042 || echo "not ok - a start of round $i fails"
+	begin g a2 3042 || not_ok "a start of round $i fails"
 	kill -9 "$(served_by a2)"
-	shim_start a1 || echo "not ok - a start after the kill of round $i fails"
-	answers a1 'container not created' || echo "not ok - the shim of round $i does not answer"
-	until_true 10 gone a2 || echo "not ok - the task of round $i stays"
+	shim_start a1 || not_ok "a start after the kill of round $i fails"
+	answers a1 'container not created' || not_ok "the shim of round $i does not answer"
+	shim_delete a2 >"$T/answer"
+	until_true 10 gone a2 || not_ok "the task of round $i stays"
 	bundle_remove a2
 done
 ok "eight times"
@@ -188,7 +191,6 @@ yes "and holds nothing" gone a1
 bundle_remove a1
 
 # -- all at once
-urunc_config 'idle_exit_s = 60'
 for i in 1 2 3 4 5 6 7 8 9; do
 	ANNOTATIONS='"io.kubernetes.cri.sandbox-id": "r"' bundle_make "r$i" sleep 3100
 	mkdir "$T/b/r$i.d"
