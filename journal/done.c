@@ -16,6 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The kernel writes by itself what is older than half a minute; a disk may take its time. */
+#define UNFLUSHED_MS (5 * 60 * 1000)
+
 /*
  * Move a database under its new name, with its WAL if that still has content. The
  * database goes first: what a crash leaves in live/ is then a WAL without a
@@ -250,6 +253,34 @@ static int drop_done(const struct done_item *item, struct err *err)
 	int r = file_unlink(item->path, err);
 
 	return r < 0 ? r : place_drop_sides(item->path, err);
+}
+
+static int whole(const char *path, struct err *err)
+{
+	struct journal *j = NULL;
+	int r = journal_open_file(&j, path, err);
+
+	if (r == 0)
+		r = journal_check(j, err);
+	journal_close(j);
+	return r;
+}
+
+int journal_drop_torn(const struct journal_place *place, struct err *err)
+{
+	struct done d;
+	int r = done_read(&d, place, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < d.n && d.at[0].ms - d.at[i].ms < UNFLUSHED_MS; i++) {
+		struct err why = ERR_INIT;
+
+		if (whole(d.at[i].path, &why) == -EUCLEAN)
+			r = drop_done(&d.at[i], err);
+	}
+	done_clear(&d);
+	return r;
 }
 
 int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_count,

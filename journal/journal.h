@@ -192,6 +192,10 @@ int journal_fold(struct journal *j, struct err *err);
 int journal_owner(const struct journal_place *place, const struct task_key *key, pid_t *ret,
 		  struct err *err);
 
+/* Has the task a lock file? Who makes a task's file makes that before, and it goes after
+ * it, below <run>, which a reboot empties: a live file without one is of an earlier boot. */
+bool journal_has_lock(const struct journal_place *place, const struct task_key *key);
+
 /* The task holds nothing any more: close clean and move the file to done/. A
  * rescue copy is removed, and the original moved, or unlinked if that fails.
  * *jp is closed and NULL, also on failure (then the file is still live). */
@@ -203,6 +207,7 @@ int journal_sweep(const struct journal_place *place, const struct task_key *key,
 		  struct err *err);
 
 /* A damaged file (with WAL) is kept in torn/, @ret_path (ERR_TEXT_MAX bytes) says where,
+ * "": it had no bytes to keep, as after a power cut before the first of it was on the disk;
  * and an empty one is made in its place, *ret: owned, as by OWN, with rows that say
  * nothing, not even an epoch. So whoever dies before new rows are committed leaves a
  * file that asks to be rebuilt. A rescue copy is what is kept if there is one. -EAGAIN:
@@ -218,6 +223,10 @@ int journal_check(struct journal *j, struct err *err);
  * an hour later what they left in torn/ and <run> while they copied. */
 int journal_prune(const struct journal_place *place, int64_t max_age_s, int max_count,
 		  struct err *err);
+
+/* After a power cut, before anybody finishes a task: remove what it damaged in done/. A
+ * finish is not flushed, so that is files of the last minutes before the newest. */
+int journal_drop_torn(const struct journal_place *place, struct err *err);
 
 enum journal_where { JOURNAL_LIVE, JOURNAL_DONE };
 

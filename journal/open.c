@@ -256,6 +256,26 @@ static int own_rescue(struct journal *j, const char *live, const char *rescue, s
 
 /* ---- damaged ------------------------------------------------------------------- */
 
+static bool has_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 || st.st_size > 0;
+}
+
+static int keep_torn(struct journal *j, const char *from, char torn[PATH_MAX], struct err *err)
+{
+	int r;
+
+	*torn = '\0';
+	if (!has_bytes(from))
+		return 0;
+	r = place_torn_name(torn, &j->place, &j->key, err);
+	if (r == 0 && strlen(torn) >= ERR_TEXT_MAX)
+		r = err_set(err, ENAMETOOLONG, "%s", torn);
+	return r == 0 ? copy_database(from, torn, err) : r;
+}
+
 /*
  * Crash by crash: an incomplete copy nobody reads; a whole one; the WAL is gone, and the
  * file as damaged as before, or all of it was in the WAL and it is an empty one; it is
@@ -270,11 +290,7 @@ static int set_aside(struct journal *j, const char *live, const char *rescue, st
 		unlink_lock(j);
 		return say_missing(&j->key, err);
 	}
-	r = place_torn_name(torn, &j->place, &j->key, err);
-	if (r == 0 && strlen(torn) >= ERR_TEXT_MAX)
-		r = err_set(err, ENAMETOOLONG, "%s", torn);
-	if (r == 0)
-		r = copy_database(exists(rescue) ? rescue : live, torn, err);
+	r = keep_torn(j, exists(rescue) ? rescue : live, torn, err);
 	crash_point("journal.torn.kept");
 	if (r == 0)
 		r = remove_database(rescue, err);
@@ -432,6 +448,13 @@ int journal_open_file(struct journal **ret, const char *file, struct err *err)
 	else
 		journal_close(j);
 	return r;
+}
+
+bool journal_has_lock(const struct journal_place *place, const struct task_key *key)
+{
+	char path[PATH_MAX];
+
+	return place_path(path, place, key, PLACE_LOCK, NULL) < 0 || !missing(path);
 }
 
 int journal_owner(const struct journal_place *place, const struct task_key *key, pid_t *ret,

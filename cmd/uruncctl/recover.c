@@ -225,6 +225,8 @@ static void prune(const struct ctl *ctl)
 {
 	struct err err = ERR_INIT;
 
+	if (ctl->flags & FLAG_BOOT && journal_drop_torn(&ctl->place, &err) < 0)
+		ctl_complain(&err);
 	if (journal_prune(&ctl->place, (int64_t)ctl->config.history_days * 86400,
 			  ctl->config.history_count, &err) < 0)
 		ctl_complain(&err);

@@ -210,7 +210,7 @@ static void say_done(struct work *w)
 	if (picture_take(&after, w->j, NULL) < 0)
 		return;
 	picture_words(&w->before, &after, words, sizeof(words));
-	w->did = *words || *after.killed || *w->torn;
+	w->did = *words || *after.killed || w->damaged;
 	say(&w->ret->done, "%s%s%s%s%s", *after.killed ? "killed " : "", after.killed,
 	    *after.killed && *words ? "; " : "", *words ? "took back " : "", words);
 	if (after.total || *w->unclear)
@@ -387,6 +387,7 @@ static int damaged(struct work *w, struct err *err)
 	if (w->flags & RECOVER_DRY)
 		return answer(w, RECOVER_WOULD, err->text);
 	w->j = journal_close(w->j);
+	w->damaged = true;
 	r = journal_set_aside(&w->j, w->place, &w->ret->key, w->torn, err);
 	return r < 0 ? r : go_on(w, err);
 }
@@ -412,7 +413,7 @@ static int again(struct work *w, const struct task_key *key, struct err *err)
 {
 	const struct work fresh = { .engine = w->engine, .node = w->node, .place = w->place,
 				    .flags = w->flags, .deadline_ms = w->deadline_ms,
-				    .ret = w->ret };
+				    .ret = w->ret, .earlier = w->earlier };
 
 	journal_close(w->j);
 	task_row_clear(&w->task);
@@ -439,7 +440,8 @@ int recover_task(struct engine *e, const struct journal_place *place,
 		 struct recover_report *ret, struct err *err)
 {
 	struct work w = { .engine = e, .node = e->node, .place = place, .flags = flags,
-			  .deadline_ms = deadline_ms, .ret = ret };
+			  .deadline_ms = deadline_ms, .ret = ret,
+			  .earlier = !journal_has_lock(place, key) };
 	int64_t since = e->node->now_ms(e->node);
 	int r;
 

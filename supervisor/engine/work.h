@@ -26,7 +26,9 @@ struct work {
 	bool shared;          /* its shim serves other tasks too      */
 	bool forgotten;
 	bool rebuilt;         /* its rows said nothing: these were made from the host */
-	char torn[ERR_TEXT_MAX];    /* where its damaged file is kept, "" it was whole */
+	bool earlier;         /* the file is of an earlier boot, for sure */
+	bool damaged;         /* and was not to be read; below: where it is kept, or ""  */
+	char torn[ERR_TEXT_MAX];
 	char unclear[ERR_TEXT_MAX]; /* what could not be told to be this task's       */
 	bool did;             /* something was taken back             */
 	char why_forgotten[ERR_TEXT_MAX]; /* or why not */

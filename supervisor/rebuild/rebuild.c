@@ -335,14 +335,18 @@ static int write_all(struct rebuild *b, struct err *err)
 	return r;
 }
 
-/* Nothing below a bundle is proved: what has the name is told, and stays. */
+/*
+ * Nothing below a bundle is proved: what has the name is told, and stays. What outlives a
+ * boot is in the file, and that on the disk, before it is made: so a damaged file of an
+ * earlier boot, as a power cut leaves some, held what died with it.
+ */
 static void search_names(struct rebuild *b)
 {
 	char *text = b->w->unclear;
 	size_t size = sizeof(b->w->unclear);
 
 	work_search_host(b->w, text, size);
-	if (!*text)
+	if (!*text && !b->w->earlier)
 		(void)snprintf(text, size, "no bundle of it and nothing under its name was found; what "
 			       "else it held nobody can tell");
 }
@@ -359,7 +363,7 @@ int work_rebuild(struct work *w, struct err *err)
 		r = b.n->mounts(b.n, &b.mounts, err);
 		if (r == 0)
 			make_request(&b);
-	} else if (*w->torn) { /* else a start died before its first row */
+	} else if (w->damaged) { /* else a start died before its first row */
 		search_names(&b);
 	}
 	crash_point("rebuild");

@@ -239,6 +239,36 @@ static void what_is_set_aside_is_kept_and_an_empty_file_stands_there(void **stat
 	assert_int_equal(try_open(w, JOURNAL_CREATE), 0);
 }
 
+static void of_a_file_without_bytes_nothing_is_kept(void **state)
+{
+	struct world *w = *state;
+	struct task_key key = test_key("c1");
+	char path[ERR_TEXT_MAX];
+	struct journal *j = NULL;
+	struct task_row row;
+
+	assert_int_equal(truncate(w->live, 0), 0);
+	both_find(w, -EUCLEAN);
+	assert_int_equal(journal_set_aside(&j, &w->p.place, &key, path, &w->err), 0);
+	assert_string_equal(path, "");
+	assert_int_equal(journal_task(j, &row, &w->err), 0);
+	assert_string_equal(row.epoch, "");
+	task_row_clear(&row);
+	assert_int_equal(journal_finish(&j, &w->err), 0);
+}
+
+static void a_lock_file_lasts_from_before_the_file_to_after_it(void **state)
+{
+	struct world *w = *state;
+	struct task_key key = test_key("c1");
+	struct journal *j;
+
+	assert_true(journal_has_lock(&w->p.place, &key));
+	j = test_open(&w->p, "c1", JOURNAL_OWN);
+	assert_int_equal(journal_finish(&j, &w->err), 0);
+	assert_false(journal_has_lock(&w->p.place, &key));
+}
+
 static void what_an_owner_has_is_not_set_aside(void **state)
 {
 	struct world *w = *state;
@@ -306,6 +336,8 @@ int main(void)
 		T(a_word_of_a_newer_version_is_not_guessed),
 		T(the_check_finds_a_page_that_was_overwritten),
 		T(what_is_set_aside_is_kept_and_an_empty_file_stands_there),
+		T(of_a_file_without_bytes_nothing_is_kept),
+		T(a_lock_file_lasts_from_before_the_file_to_after_it),
 		T(what_an_owner_has_is_not_set_aside),
 		T(a_wal_cut_anywhere_is_a_shorter_history),
 	};
