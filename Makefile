@@ -8,6 +8,7 @@
 # make check-guest    unikernels through a private containerd and QEMU (root)
 # make check-versions the same with newer containerds and Dockers, fetched, as a table
 # make sweep          kill at crash points and at system calls, recover, look (root)
+# make check-v2       tests where a kernel has cgroup2 alone, in a virtual machine (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
 # make mutants        sabotage a copy of the tree, line by line; who notices?
@@ -70,8 +71,8 @@ SHIM  := $(B)/containerd-shim-urunc-v2
 CTL   := $(B)/uruncctl
 BINS  := $(SHIM) $(CTL)
 
-.PHONY: all deps check demo unit sim host containerd check-guest check-versions sweep power fuzz bench \
-	lint install uninstall clean help tests tools torture mutants
+.PHONY: all deps check demo unit sim host containerd check-guest check-versions check-v2 \
+	sweep power fuzz bench lint install uninstall clean help tests tools torture mutants
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -143,7 +144,9 @@ sweep: all tools
 	$(MAKE) MODE=crash all tools build/crash/test/unit/journal/test_crash
 	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \
 		test/sweep/test_*
-power: all
+check-v2: all tools $(HOST)
+	TEST_TIMEOUT=10000 test/run test/v2/test_*
+power: all tools
 	test/run test/power/test_*
 fuzz:
 	test/fuzz/run $(or $(FUZZ_SECONDS),5)

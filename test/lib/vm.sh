@@ -50,7 +50,10 @@ vm_start()
 	"$TOP/build/peers/bin/virtiofsd" --socket-path="$T/vm.fs" -f -o source=/ \
 		-o cache=always -o sandbox=chroot >"$T/vm.fs.log" 2>&1 &
 	VM_FS=$!
-	until_true 10 test -S "$T/vm.fs" || return 1
+	if ! until_true 60 test -S "$T/vm.fs"; then
+		echo "# virtiofsd does not come up: $(cat "$T/vm.fs.log")"
+		return 1
+	fi
 	"$TOP/build/peers/bin/qemu-system-x86_64" -M q35 -accel tcg,thread=multi -cpu max \
 		-smp 2 -m "${VM_MEMORY:-1536}" -nodefaults -display none -no-reboot \
 		-object memory-backend-memfd,id=mem,size="${VM_MEMORY:-1536}M",share=on \
