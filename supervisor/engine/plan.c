@@ -300,12 +300,8 @@ static json_object *network_want(json_object *request)
 static int plan_launch(struct plan_list *list, const struct task_row *task,
 		       json_object *request, struct err *err)
 {
-	json_object *limits = json_object_new_object();
-	int rc;
+	int rc = add(list, "limits", launch_want(task, request), err);
 
-	if (limits)
-		json_put_text(limits, "bundle", task->bundle);
-	rc = add(list, "limits", limits, err);
 	if (rc == 0)
 		rc = add(list, "rootfs-choice", choice_want(request), err);
 	if (rc == 0)

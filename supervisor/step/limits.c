@@ -2,7 +2,7 @@
 /*
  * limits.c - make a monitor's cgroups, and set their limits.
  *
- * want: { "bundle" }
+ * want: { "id", "bundle", "unikernel" }
  * have: { }
  *
  * Which folders these are, and how much of each was there before, is in the row of the

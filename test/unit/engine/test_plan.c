@@ -254,7 +254,7 @@ static void a_unikernel_without_a_runtime_is_chosen_for_and_then_launched(void *
 		assert_string_equal(list->at[i].kind, kinds[i]);
 		assert_non_null(step_kind(kinds[i]));
 	}
-	is(list, 2, "limits", "{'bundle':'/b/u1'}");
+	is(list, 2, "limits", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");
 	is(list, 4, "launch", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");
 	is(list, 5, "network", "{'init':true,'netns':'/run/netns/n','uid':7,'gid':8}");
 	plan_clear(list);
