@@ -176,6 +176,47 @@ static const char *last(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+static json_object *read_json(struct node *n, const char *folder, const char *name)
+{
+	auto_free char *path = NULL;
+	auto_free char *text = NULL;
+	size_t len;
+
+	if (asprintf(&path, "%s/%s", folder, name) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	return n->read_file(n, path, STATE_MAX, &text, &len, NULL) < 0 ? NULL
+								      : json_read(text);
+}
+
+/* crun and the OCI's own state name the bundle; runc has it among its labels. "": neither;
+ * lent. */
+static const char *bundle_of(json_object *state)
+{
+	json_object *config = NULL;
+	json_object *labels;
+	size_t n;
+
+	if (!json_object_is_type(state, json_type_object) ||
+	    !json_object_object_get_ex(state, "config", &config))
+		return json_text(state, "bundle", "");
+	labels = json_list(config, "labels");
+	n = labels ? json_object_array_length(labels) : 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *label = json_object_get_string(json_object_array_get_idx(labels, i));
+
+		if (label && strncmp(label, "bundle=", 7) == 0)
+			return label + 7;
+	}
+	return json_text(state, "bundle", "");
+}
+
+static bool names_bundle(json_object *state, const char *bundle)
+{
+	return strcmp(bundle_of(state), bundle) == 0;
+}
+
 /* 1: its address file names the task's socket; -ESTALE: another one; 0: there is none. */
 static int read_address(struct search *s, const char *bundle)
 {
@@ -259,6 +300,28 @@ static int try_mounts(struct search *s, struct err *err)
 	return r;
 }
 
+/* Any place at all, if a runtime made a container of that name of it. */
+static int try_named(struct search *s, const char *roots, struct err *err)
+{
+	static const char *const files[] = { "state.json", "status" };
+	const struct task_key *key = &s->w->ret->key;
+	auto_free char *folder = NULL;
+	int r = 0;
+
+	if (asprintf(&folder, "%s/%s/%s", roots, key->ns, key->id) < 0) {
+		folder = NULL;
+		return err_set(err, ENOMEM, "look for the runtime's state");
+	}
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++) {
+		auto_json json_object *state = read_json(s->w->node, folder, files[i]);
+		const char *path = bundle_of(state);
+
+		if (path[0] == '/')
+			r = try_bundle(s, path, false, err);
+	}
+	return r;
+}
+
 static int find_bundle(struct search *s, struct err *err)
 {
 	const char *said = s->w->engine->bundle;
@@ -268,47 +331,14 @@ static int find_bundle(struct search *s, struct err *err)
 		r = try_beside(s, s->tasks, true, err);
 	if (r == 0)
 		r = try_mounts(s, err);
+	if (r == 0 && s->roots)
+		r = try_named(s, s->roots, err);
+	for (size_t i = 0; r == 0 && host_state_roots[i]; i++)
+		r = try_named(s, host_state_roots[i], err);
 	return r == 0 ? try_beside(s, TASKS, false, err) : r;
 }
 
 /* ---- the runtime's state ---------------------------------------------------------------------- */
-
-static json_object *read_json(struct node *n, const char *folder, const char *name)
-{
-	auto_free char *path = NULL;
-	auto_free char *text = NULL;
-	size_t len;
-
-	if (asprintf(&path, "%s/%s", folder, name) < 0) {
-		path = NULL;
-		return NULL;
-	}
-	return n->read_file(n, path, STATE_MAX, &text, &len, NULL) < 0 ? NULL
-								      : json_read(text);
-}
-
-/* crun and the OCI's own state name the bundle; runc has it among its labels. */
-static bool names_bundle(json_object *state, const char *bundle)
-{
-	json_object *config = NULL;
-	json_object *labels;
-	size_t n;
-
-	if (strcmp(json_text(state, "bundle", ""), bundle) == 0)
-		return true;
-	if (!json_object_is_type(state, json_type_object) ||
-	    !json_object_object_get_ex(state, "config", &config))
-		return false;
-	labels = json_list(config, "labels");
-	n = labels ? json_object_array_length(labels) : 0;
-	for (size_t i = 0; i < n; i++) {
-		const char *label = json_object_get_string(json_object_array_get_idx(labels, i));
-
-		if (label && strncmp(label, "bundle=", 7) == 0 && strcmp(label + 7, bundle) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* The kind of runtime whose state this is, if it was made of the bundle; or NULL. */
 static const char *made_by(struct node *n, const char *folder, const char *bundle)
