@@ -133,7 +133,7 @@ static void exit_write(struct exec *e)
 
 	if (task_disk_failed(rc) && task_rescue(t, &err) == 0)
 		rc = exit_commit(e, &err);
-	if (rc == -EBUSY || (task_disk_failed(rc) && t->ops)) {
+	if (task_passes(rc) || (task_disk_failed(rc) && t->ops)) {
 		exit_later(e);
 		return;
 	}

@@ -83,7 +83,7 @@ static void exit_write(struct task *t)
 
 	if (task_disk_failed(rc) && task_rescue(t, &err) == 0)
 		rc = exit_commit(t, &err);
-	if (rc == -EBUSY || (task_disk_failed(rc) && t->ops)) {
+	if (task_passes(rc) || (task_disk_failed(rc) && t->ops)) {
 		exit_later(t);
 		return;
 	}

@@ -42,11 +42,20 @@ bool task_is_busy(const struct task *t)
 	       (t->life != LIFE_NEW && t->life != LIFE_DELETED && t->life != LIFE_GONE);
 }
 
+bool task_passes(int rc)
+{
+	return rc == -EBUSY || rc == -ENOMEM || rc == -EINTR || rc == -EMFILE || rc == -ENFILE;
+}
+
 int task_refresh(struct task *t, struct err *err)
 {
 	struct task_row row;
-	int rc = journal_task(t->journal, &row, err);
+	int rc, tries = 0;
 
+	do {
+		*err = (struct err)ERR_INIT;
+		rc = journal_task(t->journal, &row, err);
+	} while (task_passes(rc) && ++tries < READ_TRIES);
 	if (rc < 0)
 		return rc;
 	task_row_clear(&t->row);

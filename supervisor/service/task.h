@@ -17,6 +17,7 @@
 #include <signal.h>
 
 #define EXIT_AGAIN_MS 20   /* the journal was busy              */
+#define READ_TRIES    3    /* of a row, where memory runs short */
 #define DRAIN_MS      5000 /* for the last events, at the end   */
 #define STOP_MS       500  /* for peers to read the last answer */
 #define REST_MS       300  /* after a plan: then memory is given back */
@@ -127,6 +128,8 @@ int task_may_change(const struct task *t, struct err *err);
 /* The disk takes no more: go on in a copy on tmpfs, so that what runs can still be
  * ended. 0: t->journal is the copy. Not while a plan is under way. */
 int task_rescue(struct task *t, struct err *err);
+/* May it go well in a moment? */
+bool task_passes(int rc);
 /* Is this what a rescue is for? */
 bool task_disk_failed(int rc);
 
