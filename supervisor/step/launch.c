@@ -18,6 +18,7 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "supervisor/bundle/config.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/unikernel/facts.h"
 
@@ -250,7 +251,7 @@ static int listen_to(struct step *step, struct step_env *env, const struct wake 
 		return rc;
 	rc = env->node->hear(env->node, &held.who, &text, &silent);
 	if (rc > 0) {
-		said = json_tokener_parse(text);
+		said = json_read(text);
 		return ready(step, env, &held, said, err);
 	}
 	if (wake->why == WAKE_DEADLINE)

@@ -14,6 +14,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/unikernel/order.h"
 
@@ -62,7 +63,7 @@ static int wait_on(struct step *step, struct step_env *env, struct wait *next, s
 
 static int heard(struct step *step, struct step_env *env, const char *text, struct err *err)
 {
-	auto_json json_object *said = json_tokener_parse(text);
+	auto_json json_object *said = json_read(text);
 	const char *error = json_text(said, "error", "");
 
 	if (error[0])

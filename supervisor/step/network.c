@@ -15,6 +15,7 @@
  * looked for at its path, at init, and then at every process.
  */
 #include "supervisor/net/net.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/step/step.h"
 
 #include "journal/base/cleanup.h"
@@ -193,7 +194,7 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 {
 	auto_free char *text = wake->why == WAKE_CHILD && wake->status == 0
 				       ? step_output(env, wake) : NULL;
-	auto_json json_object *seen = text ? json_tokener_parse(text) : NULL;
+	auto_json json_object *seen = text ? json_read(text) : NULL;
 	int rc = text ? 0 : step_job_result(env, wake, "look at the network", err);
 
 	if (rc < 0)
@@ -233,7 +234,7 @@ static int attached(struct step *step, struct step_env *env, const struct wake *
 {
 	auto_free char *text = wake->why == WAKE_CHILD && wake->status == 0
 				       ? step_output(env, wake) : NULL;
-	auto_json json_object *made = text ? json_tokener_parse(text) : NULL;
+	auto_json json_object *made = text ? json_read(text) : NULL;
 	int rc = text ? 0 : step_job_result(env, wake, "make the network", err);
 
 	if (rc == -EAGAIN)
@@ -296,7 +297,7 @@ static int network_apply(struct step *step, struct step_env *env, const struct w
 
 static void say_what_is_left(struct step *step, struct step_env *env, const char *text)
 {
-	auto_json json_object *out = json_tokener_parse(text);
+	auto_json json_object *out = json_read(text);
 	json_object *left = json_list(out, "left");
 	size_t n = left ? json_object_array_length(left) : 0;
 

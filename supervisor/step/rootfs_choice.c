@@ -16,6 +16,7 @@
  * undoes the whole create. A child looks into the rootfs, whose file system may hang.
  */
 #include "supervisor/oci/runtime.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/step/step.h"
 #include "supervisor/unikernel/facts.h"
 
@@ -217,7 +218,7 @@ static int take_look(struct step *step, struct step_env *env, const struct wake 
 
 	if (rc < 0)
 		return rc;
-	f->found = text ? json_tokener_parse(text) : NULL;
+	f->found = text ? json_read(text) : NULL;
 	if (!f->found)
 		return err_say(why, EIO, "look into the rootfs: no answer came");
 	if (!f->unikernel && json_object_object_get_ex(f->found, "unikernel", &f->unikernel))

@@ -195,12 +195,12 @@ struct seek {
 static int seek_have(void *arg, const struct step_row *row, struct err *err)
 {
 	struct seek *s = arg;
+	int rc;
 
-	(void)err;
 	if (strcmp(row->kind, s->kind) != 0 || row->state == ROW_PLANNED || row->state == ROW_SKIPPED)
 		return 0;
-	s->have = json_tokener_parse(row->have);
-	return 1;
+	rc = json_read_row(&s->have, row->have, s->kind, err);
+	return rc < 0 ? rc : 1;
 }
 
 json_object *step_have_of(struct step_env *env, const char *kind)
