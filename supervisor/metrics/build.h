@@ -28,6 +28,18 @@ uint64_t build_number(struct build *b, const char *folder, const char *file, uin
 bool build_keys(struct build *b, const char *folder, const char *file,
 		const struct stat_key *keys, size_t n, void *into);
 
+/* The messages that @line makes of the lines of such a file, of the scratch memory; NULL:
+ * no such file. @line may return NULL for a line that says nothing. */
+typedef void *build_line_fn(struct build *b, struct span line, void *arg);
+void **build_lines(struct build *b, const char *folder, const char *file, build_line_fn *line,
+		   void *arg, size_t *n);
+
+/* @arg is the message's type: device, hca_handles, hca_objects, in both versions. */
+build_line_fn build_rdma_line;
+
+/* A number of hugetlb.<size>.<what>. */
+uint64_t build_hugetlb(struct build *b, const char *folder, const char *size, const char *what);
+
 /* A message of a type, initialised; NULL: no memory. */
 void *build_message(struct build *b, const ProtobufCMessageDescriptor *type);
 

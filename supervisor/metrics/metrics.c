@@ -55,6 +55,52 @@ void *build_message(struct build *b, const ProtobufCMessageDescriptor *type)
 	return m;
 }
 
+void **build_lines(struct build *b, const char *folder, const char *file, build_line_fn *line,
+		   void *arg, size_t *n)
+{
+	auto_free char *text = build_read(b, folder, file);
+	const char *rest = text;
+	struct span at;
+	void **list;
+
+	*n = 0;
+	if (!text)
+		return NULL;
+	list = scratch_get(&b->mem, stat_lines(text) * sizeof(*list));
+	while (list && span_line(&rest, &at)) {
+		list[*n] = line(b, at, arg);
+		*n += list[*n] != NULL;
+	}
+	return list;
+}
+
+void *build_rdma_line(struct build *b, struct span line, void *arg)
+{
+	const ProtobufCMessageDescriptor *type = arg;
+	struct rdma_line numbers;
+	char *device;
+	char *m;
+
+	if (!stat_rdma(line, &numbers))
+		return NULL;
+	m = build_message(b, type);
+	device = scratch_text(&b->mem, "", numbers.device);
+	if (!m || !device)
+		return NULL;
+	memcpy(m + type->fields[0].offset, &device, sizeof(device));
+	memcpy(m + type->fields[1].offset, &numbers.handles, sizeof(uint32_t));
+	memcpy(m + type->fields[2].offset, &numbers.objects, sizeof(uint32_t));
+	return m;
+}
+
+uint64_t build_hugetlb(struct build *b, const char *folder, const char *size, const char *what)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "hugetlb.%s.%s", size, what);
+	return build_number(b, folder, file, UINT64_MAX);
+}
+
 char **build_hugepages(struct build *b, size_t *n)
 {
 	char **names = NULL;

@@ -163,53 +163,18 @@ static MSG(MemoryOomControl) *oom_control(struct build *b, const char *folder)
 
 /* ---- rdma, huge pages ----------------------------------------------------------------- */
 
-static MSG(RdmaEntry) *rdma_line(struct build *b, struct span line)
-{
-	struct rdma_line numbers;
-	MSG(RdmaEntry) *m = NULL;
-
-	if (stat_rdma(line, &numbers))
-		m = build_message(b, TYPE(rdma_entry));
-	if (!m)
-		return NULL;
-	m->device = scratch_text(&b->mem, "", numbers.device);
-	m->hca_handles = numbers.handles;
-	m->hca_objects = numbers.objects;
-	return m->device ? m : NULL;
-}
-
-static MSG(RdmaEntry) **rdma_list(struct build *b, const char *text, size_t *n)
-{
-	MSG(RdmaEntry) **list = scratch_get(&b->mem, stat_lines(text) * sizeof(*list));
-	struct span line;
-
-	while (list && span_line(&text, &line)) {
-		list[*n] = rdma_line(b, line);
-		*n += list[*n] != NULL;
-	}
-	return list;
-}
-
 static MSG(RdmaStat) *rdma(struct build *b, const char *folder)
 {
-	auto_free char *current = build_read(b, folder, "rdma.current");
-	auto_free char *limit = build_read(b, folder, "rdma.max");
-	MSG(RdmaStat) *m = current || limit ? build_message(b, TYPE(rdma_stat)) : NULL;
+	void *type = (void *)TYPE(rdma_entry);
+	MSG(RdmaStat) *m = build_message(b, TYPE(rdma_stat));
 
 	if (!m)
 		return NULL;
-	m->current = current ? rdma_list(b, current, &m->n_current) : NULL;
-	m->limit = limit ? rdma_list(b, limit, &m->n_limit) : NULL;
-	return m;
-}
-
-static uint64_t hugetlb_number(struct build *b, const char *folder, const char *size,
-			       const char *what)
-{
-	char file[64];
-
-	snprintf(file, sizeof(file), "hugetlb.%s.%s", size, what);
-	return build_number(b, folder, file, UINT64_MAX);
+	m->current = (MSG(RdmaEntry) **)build_lines(b, folder, "rdma.current", build_rdma_line,
+						    type, &m->n_current);
+	m->limit = (MSG(RdmaEntry) **)build_lines(b, folder, "rdma.max", build_rdma_line, type,
+						  &m->n_limit);
+	return m->current || m->limit ? m : NULL;
 }
 
 static MSG(HugetlbStat) *hugetlb_size(struct build *b, const char *folder, char *size)
@@ -219,9 +184,9 @@ static MSG(HugetlbStat) *hugetlb_size(struct build *b, const char *folder, char 
 	if (!m)
 		return NULL;
 	m->pagesize = size;
-	m->usage = hugetlb_number(b, folder, size, "usage_in_bytes");
-	m->max = hugetlb_number(b, folder, size, "max_usage_in_bytes");
-	m->failcnt = hugetlb_number(b, folder, size, "failcnt");
+	m->usage = build_hugetlb(b, folder, size, "usage_in_bytes");
+	m->max = build_hugetlb(b, folder, size, "max_usage_in_bytes");
+	m->failcnt = build_hugetlb(b, folder, size, "failcnt");
 	return m;
 }
 
@@ -265,7 +230,7 @@ static char *device_name(struct build *b, struct devices *d, uint64_t major, uin
 	return d->name = scratch_text(&b->mem, "", (struct span){ "", 0 });
 }
 
-static MSG(BlkIOEntry) *blkio_line(struct build *b, struct devices *d, struct span line)
+static void *blkio_line(struct build *b, struct span line, void *devices)
 {
 	struct blkio_line numbers;
 	MSG(BlkIOEntry) *m = NULL;
@@ -274,7 +239,7 @@ static MSG(BlkIOEntry) *blkio_line(struct build *b, struct devices *d, struct sp
 		m = build_message(b, TYPE(blk_ioentry));
 	if (!m)
 		return NULL;
-	m->device = device_name(b, d, numbers.major, numbers.minor);
+	m->device = device_name(b, devices, numbers.major, numbers.minor);
 	m->op = scratch_text(&b->mem, "", numbers.op);
 	m->major = numbers.major;
 	m->minor = numbers.minor;
@@ -282,27 +247,9 @@ static MSG(BlkIOEntry) *blkio_line(struct build *b, struct devices *d, struct sp
 	return m->device && m->op ? m : NULL;
 }
 
-static MSG(BlkIOEntry) **blkio_list(struct build *b, struct devices *d, const char *folder,
-				    const char *file, size_t *n)
-{
-	auto_free char *text = build_read(b, folder, file);
-	const char *rest = text;
-	MSG(BlkIOEntry) **list;
-	struct span line;
-
-	*n = 0;
-	if (!text)
-		return NULL;
-	list = scratch_get(&b->mem, stat_lines(text) * sizeof(*list));
-	while (list && span_line(&rest, &line)) {
-		list[*n] = blkio_line(b, d, line);
-		*n += list[*n] != NULL;
-	}
-	return list;
-}
-
 #define BLKIO(field, file) \
-	m->field = blkio_list(b, &d, folder, "blkio." file, &m->n_##field)
+	m->field = (MSG(BlkIOEntry) **)build_lines(b, folder, "blkio." file, blkio_line, &d, \
+						   &m->n_##field)
 
 static MSG(BlkIOStat) *blkio(struct build *b, const char *folder)
 {

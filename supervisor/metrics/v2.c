@@ -119,53 +119,22 @@ static MSG(MemoryEvents) *memory_events(struct build *b, const char *folder)
 	return m;
 }
 
-static MSG(RdmaEntry) *rdma_line(struct build *b, struct span line)
-{
-	struct rdma_line numbers;
-	MSG(RdmaEntry) *m = NULL;
-
-	if (stat_rdma(line, &numbers))
-		m = build_message(b, TYPE(rdma_entry));
-	if (!m)
-		return NULL;
-	m->device = scratch_text(&b->mem, "", numbers.device);
-	m->hca_handles = numbers.handles;
-	m->hca_objects = numbers.objects;
-	return m->device ? m : NULL;
-}
-
-static MSG(RdmaEntry) **rdma_list(struct build *b, const char *folder, const char *file,
-				  size_t *n)
-{
-	auto_free char *text = build_read(b, folder, file);
-	const char *rest = text;
-	struct span line;
-	MSG(RdmaEntry) **list;
-
-	*n = 0;
-	if (!text)
-		return NULL;
-	list = scratch_get(&b->mem, stat_lines(text) * sizeof(*list));
-	while (list && span_line(&rest, &line)) {
-		list[*n] = rdma_line(b, line);
-		*n += list[*n] != NULL;
-	}
-	return list;
-}
-
 static MSG(RdmaStat) *rdma(struct build *b, const char *folder)
 {
+	void *type = (void *)TYPE(rdma_entry);
 	MSG(RdmaStat) *m = build_message(b, TYPE(rdma_stat));
 
 	if (!m)
 		return NULL;
-	m->current = rdma_list(b, folder, "rdma.current", &m->n_current);
-	m->limit = rdma_list(b, folder, "rdma.max", &m->n_limit);
+	m->current = (MSG(RdmaEntry) **)build_lines(b, folder, "rdma.current", build_rdma_line,
+						    type, &m->n_current);
+	m->limit = (MSG(RdmaEntry) **)build_lines(b, folder, "rdma.max", build_rdma_line, type,
+						  &m->n_limit);
 	return m;
 }
 
 /* "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0" */
-static MSG(IOEntry) *io_line(struct build *b, struct span line)
+static void *io_line(struct build *b, struct span line, void *arg)
 {
 	struct span device, major, minor;
 	MSG(IOEntry) *m;
@@ -173,7 +142,7 @@ static MSG(IOEntry) *io_line(struct build *b, struct span line)
 	if (!span_word(&line, " \t", &device) || !span_word(&device, ":", &major) ||
 	    !span_word(&device, ":", &minor))
 		return NULL;
-	m = build_message(b, TYPE(ioentry));
+	m = build_message(b, arg);
 	if (!m)
 		return NULL;
 	m->major = span_number(major, 0);
@@ -184,34 +153,17 @@ static MSG(IOEntry) *io_line(struct build *b, struct span line)
 
 static MSG(IOStat) *io(struct build *b, const char *folder)
 {
-	auto_free char *text = build_read(b, folder, "io.stat");
 	MSG(IOStat) *m = build_message(b, TYPE(iostat));
-	const char *rest = text;
-	struct span line;
 
 	if (!m)
 		return NULL;
 	m->psi = pressure(b, folder, "io.pressure");
-	if (!text)
-		return m;
-	m->usage = scratch_get(&b->mem, stat_lines(text) * sizeof(*m->usage));
-	while (m->usage && span_line(&rest, &line)) {
-		m->usage[m->n_usage] = io_line(b, line);
-		m->n_usage += m->usage[m->n_usage] != NULL;
-	}
+	m->usage = (MSG(IOEntry) **)build_lines(b, folder, "io.stat", io_line,
+						(void *)TYPE(ioentry), &m->n_usage);
 	return m;
 }
 
 /* ---- huge pages --------------------------------------------------------------------- */
-
-static uint64_t hugetlb_number(struct build *b, const char *folder, const char *size,
-			       const char *what)
-{
-	char file[64];
-
-	snprintf(file, sizeof(file), "hugetlb.%s.%s", size, what);
-	return build_number(b, folder, file, UINT64_MAX);
-}
 
 static MSG(HugeTlbStat) *hugetlb_size(struct build *b, const char *folder, char *size)
 {
@@ -224,8 +176,8 @@ static MSG(HugeTlbStat) *hugetlb_size(struct build *b, const char *folder, char 
 	if (!m)
 		return NULL;
 	m->pagesize = size;
-	m->current = hugetlb_number(b, folder, size, "current");
-	m->max = hugetlb_number(b, folder, size, "max");
+	m->current = build_hugetlb(b, folder, size, "current");
+	m->max = build_hugetlb(b, folder, size, "max");
 	snprintf(file, sizeof(file), "hugetlb.%s.events", size);
 	(void)build_keys(b, folder, file, keys, ARRAY_SIZE(keys), m);
 	return m;

@@ -282,18 +282,33 @@ static int by_pid(struct step *step, struct node *n, pid_t pid, struct ident *re
 	return rc;
 }
 
-int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
-		 struct ident *ret, struct err *err)
+/* *ret is 0 if the file names none, or is not there. What can't be read names a process all
+ * the same. */
+static int read_pid(struct node *n, const char *pid_file, pid_t *ret, struct err *err)
 {
-	struct node *n = env->node;
 	auto_free char *text = NULL;
 	size_t len = 0;
 	int rc = n->read_file(n, pid_file, PID_MAX, &text, &len, err);
 
-	/* What can't be read names a process all the same. */
-	if (rc < 0)
-		return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
-	return by_pid(step, n, oci_pid(text, len), ret, err);
+	*ret = rc < 0 ? 0 : oci_pid(text, len);
+	return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+}
+
+int oci_look_pid(struct node *n, const char *pid_file, struct proc_info *ret, struct err *err)
+{
+	pid_t pid;
+	int rc = read_pid(n, pid_file, &pid, err);
+
+	return rc < 0 || pid <= 0 ? rc : n->look(n, pid, ret, err);
+}
+
+int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
+		 struct ident *ret, struct err *err)
+{
+	pid_t pid;
+	int rc = read_pid(env->node, pid_file, &pid, err);
+
+	return rc < 0 ? rc : by_pid(step, env->node, pid, ret, err);
 }
 
 int oci_find_init(struct step *step, struct step_env *env, struct ident *ret, struct err *err)

@@ -92,6 +92,10 @@ int oci_find_init(struct step *step, struct step_env *env, struct ident *ret, st
  */
 void oci_thaw(struct node *n, const struct ident *who, const char *id);
 
+/* The process that a pid file of a call that has just ended names: 1 and *ret; 0: there is
+ * none. */
+int oci_look_pid(struct node *n, const char *pid_file, struct proc_info *ret, struct err *err);
+
 /* The process that a pid file names, as above: 1 and *ret, 0. */
 int oci_find_pid(struct step *step, struct step_env *env, const char *pid_file,
 		 struct ident *ret, struct err *err);

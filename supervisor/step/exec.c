@@ -26,8 +26,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define PREFIX  "OCI runtime exec failed"
-#define PID_MAX 32 /* bytes of a pid file */
+#define PREFIX "OCI runtime exec failed"
 
 extern const struct step_ops step_exec;
 
@@ -149,13 +148,9 @@ static int begin(struct step *step, struct step_env *env, struct wait *next, str
 static int identify(struct step *step, struct step_env *env, struct err *err)
 {
 	const char *path = json_text(step->have, "pid_file", "");
-	auto_free char *text = NULL;
 	struct proc_info proc;
-	size_t len = 0;
-	int rc = env->node->read_file(env->node, path, PID_MAX, &text, &len, NULL);
-	pid_t pid = rc < 0 ? 0 : oci_pid(text, len);
+	int rc = oci_look_pid(env->node, path, &proc, err);
 
-	rc = pid > 0 ? env->node->look(env->node, pid, &proc, err) : 0;
 	if (rc < 0)
 		return rc;
 	if (rc == 0)

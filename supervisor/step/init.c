@@ -27,7 +27,6 @@
 
 #include <string.h>
 
-#define PID_MAX 32 /* bytes of a pid file */
 
 extern const struct step_ops step_init;
 
@@ -156,28 +155,13 @@ static int begin(struct step *step, struct step_env *env, struct wait *next, str
 	return rc < 0 ? err_wrap(err, "%s", prefix(step)) : rc;
 }
 
-/* What the runtime says it has made. 1 and *ret; 0: nothing that can be believed. */
-static int read_pid(struct step *step, struct step_env *env, struct proc_info *ret,
-		    struct err *err)
-{
-	auto_free char *path = oci_bundle_path(step->want, "init.pid");
-	auto_free char *text = NULL;
-	size_t len = 0;
-	pid_t pid;
-	int rc;
-
-	if (!path)
-		return err_set(err, ENOMEM, "read init.pid");
-	rc = env->node->read_file(env->node, path, PID_MAX, &text, &len, NULL);
-	pid = rc < 0 ? 0 : oci_pid(text, len);
-	return pid > 0 ? env->node->look(env->node, pid, ret, err) : 0;
-}
-
 static int identify(struct step *step, struct step_env *env, struct err *err)
 {
 	auto_free char *cgroups = NULL;
+	auto_free char *pid_file = oci_bundle_path(step->want, "init.pid");
 	struct proc_info proc;
-	int rc = read_pid(step, env, &proc, err);
+	int rc = pid_file ? oci_look_pid(env->node, pid_file, &proc, err)
+			  : err_set(err, ENOMEM, "read init.pid");
 
 	if (rc < 0)
 		return err_wrap(err, "%s", prefix(step));

@@ -263,51 +263,35 @@ static void with(const char *name, void (*test)(const char *runtime))
 	skip();
 }
 
-static void runc_life(void **state)
+/* A test of one runtime; cmocka hands it over as the state. */
+struct of_runtime {
+	const char *name;
+	void (*test)(const char *runtime);
+};
+
+static void test_of_runtime(void **state)
 {
-	(void)state;
-	with("runc", made_started_killed_and_taken_back);
+	const struct of_runtime *of = *state;
+
+	with(of->name, of->test);
 }
 
-static void crun_life(void **state)
-{
-	(void)state;
-	with("crun", made_started_killed_and_taken_back);
-}
-
-static void runc_refusal(void **state)
-{
-	(void)state;
-	with("runc", refused_and_taken_back);
-}
-
-static void crun_refusal(void **state)
-{
-	(void)state;
-	with("crun", refused_and_taken_back);
-}
-
-static void runc_lost(void **state)
-{
-	(void)state;
-	with("runc", created_then_lost_and_taken_back);
-}
-
-static void crun_lost(void **state)
-{
-	(void)state;
-	with("crun", created_then_lost_and_taken_back);
-}
+#define OF(says, name, test) \
+	{ says, test_of_runtime, NULL, NULL, &(struct of_runtime){ name, test } }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{ "runc makes, starts and is killed, and nothing is left", runc_life, NULL, NULL, NULL },
-		{ "crun makes, starts and is killed, and nothing is left", crun_life, NULL, NULL, NULL },
-		{ "runc refuses a program, and nothing is left", runc_refusal, NULL, NULL, NULL },
-		{ "crun refuses a program, and nothing is left", crun_refusal, NULL, NULL, NULL },
-		{ "a created task of runc is lost, and nothing is left", runc_lost, NULL, NULL, NULL },
-		{ "a created task of crun is lost, and nothing is left", crun_lost, NULL, NULL, NULL },
+		OF("runc makes, starts and is killed, and nothing is left", "runc",
+		   made_started_killed_and_taken_back),
+		OF("crun makes, starts and is killed, and nothing is left", "crun",
+		   made_started_killed_and_taken_back),
+		OF("runc refuses a program, and nothing is left", "runc", refused_and_taken_back),
+		OF("crun refuses a program, and nothing is left", "crun", refused_and_taken_back),
+		OF("a created task of runc is lost, and nothing is left", "runc",
+		   created_then_lost_and_taken_back),
+		OF("a created task of crun is lost, and nothing is left", "crun",
+		   created_then_lost_and_taken_back),
 	};
 
 	if (geteuid() != 0) {

@@ -122,3 +122,24 @@ enum row_state test_state(struct journal *j, int64_t step)
 	step_row_clear(&row);
 	return s;
 }
+
+int test_world_make(void **state)
+{
+	struct test_world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	test_place_make(&w->p, NULL);
+	w->j = test_open(&w->p, "c1", JOURNAL_CREATE);
+	*state = w;
+	return 0;
+}
+
+int test_world_end(void **state)
+{
+	struct test_world *w = *state;
+
+	journal_close(w->j);
+	test_place_remove(&w->p);
+	free(w);
+	return 0;
+}

@@ -34,6 +34,15 @@ void test_live_path(const struct test_place *p, const char *id, const char *tail
 /* How many tasks are listed there. */
 int test_count(const struct test_place *p, enum journal_where where);
 
+/* A place with the task c1 open, for cmocka_unit_test_setup_teardown(). */
+struct test_world {
+	struct test_place p;
+	struct journal *j;
+	struct err err;
+};
+int test_world_make(void **state);
+int test_world_end(void **state);
+
 /* A plan of @n steps of the kind "kind", with the seq of the first. */
 int64_t test_plan(struct journal *j, int n);
 

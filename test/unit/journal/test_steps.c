@@ -13,34 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct world {
-	struct test_place p;
-	struct journal *j;
-	struct err err;
-};
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	test_place_make(&w->p, NULL);
-	w->j = test_open(&w->p, "c1", JOURNAL_CREATE);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	journal_close(w->j);
-	test_place_remove(&w->p);
-	free(w);
-	return 0;
-}
-
 /* Bring a new step into state @s, by arrows of the drawing. */
-static int64_t step_in(struct world *w, enum row_state s)
+static int64_t step_in(struct test_world *w, enum row_state s)
 {
 	static const enum row_state way[ROW_N][4] = {
 		[ROW_DONE] = { ROW_DONE },
@@ -80,7 +54,7 @@ static bool drawn(enum row_state from, enum row_state to)
 
 static void a_row_follows_the_drawing_and_nothing_else(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 
 	for (enum row_state from = ROW_PLANNED; from < ROW_N; from++) {
 		for (enum row_state to = ROW_PLANNED; to < ROW_N; to++) {
@@ -95,7 +69,7 @@ static void a_row_follows_the_drawing_and_nothing_else(void **state)
 
 static void only_what_is_planned_can_be_intended(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 
 	for (enum row_state from = ROW_PLANNED; from < ROW_N; from++) {
 		int64_t seq = step_in(w, from);
@@ -107,7 +81,7 @@ static void only_what_is_planned_can_be_intended(void **state)
 
 static void a_refusal_says_what_the_row_is(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	int64_t seq = step_in(w, ROW_SKIPPED);
 
 	assert_int_equal(journal_settle(w->j, seq, ROW_DONE, NULL, 3, &w->err), -EPROTO);
@@ -118,7 +92,7 @@ static void a_refusal_says_what_the_row_is(void **state)
 
 static void a_step_that_is_not_there_is_enoent(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct step_row row;
 
 	assert_int_equal(journal_step(w->j, 99, &row, &w->err), -ENOENT);
@@ -130,7 +104,7 @@ static void a_step_that_is_not_there_is_enoent(void **state)
 
 static void a_row_says_what_was_written(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	int64_t seq = test_plan(w->j, 1);
 	struct step_row row;
 
@@ -168,7 +142,7 @@ static int see_run(void *arg, const struct run_row *row, struct err *err)
 
 static void a_run_says_how_it_ended(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	int stop = 5;
 
 	test_plan(w->j, 2);
@@ -198,7 +172,7 @@ static int see_step(void *arg, const struct step_row *row, struct err *err)
 
 static void steps_are_visited_in_order_and_by_run(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct seen up = { .j = w->j }, down = { .j = w->j }, second = { .j = w->j };
 
 	test_plan(w->j, 3);
@@ -219,7 +193,7 @@ static void steps_are_visited_in_order_and_by_run(void **state)
 
 static void a_visitor_may_write_and_visit(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct seen up = { .j = w->j, .grow = true };
 	struct seen down = { .j = w->j };
 
@@ -232,7 +206,7 @@ static void a_visitor_may_write_and_visit(void **state)
 
 static void a_plan_is_all_or_nothing(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	char *big = malloc(JOURNAL_TEXT_MAX + 2);
 	struct planned steps[2] = { { "a", "{}" }, { "b", big } };
 	struct seen seen = { .j = w->j };
@@ -252,7 +226,7 @@ static void a_plan_is_all_or_nothing(void **state)
 
 static void what_is_rolled_back_never_was(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	int64_t seq = test_plan(w->j, 1);
 
 	assert_int_equal(journal_begin(w->j, &w->err), 0);
@@ -265,7 +239,7 @@ static void what_is_rolled_back_never_was(void **state)
 
 static void a_durable_intent_is_committed_alone_and_in_a_transaction(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	int64_t seq = test_plan(w->j, 2);
 
 	assert_int_equal(journal_intend(w->j, seq, "e", true, 1, &w->err), 0);
@@ -288,7 +262,7 @@ static int count_step(void *arg, const struct step_row *row, struct err *err)
 
 static void a_dropped_run_is_gone_with_its_steps_and_no_number_comes_back(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct planned two[] = { { "a", "{}" }, { "b", "{}" } };
 	int64_t first = 0, second = 0, third = 0, left = test_plan(w->j, 1);
 	int n = 0;
@@ -317,7 +291,7 @@ static void names_of_states_are_what_is_on_disk(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, test_world_make, test_world_end)
 	const struct CMUnitTest tests[] = {
 		T(a_row_follows_the_drawing_and_nothing_else),
 		T(only_what_is_planned_can_be_intended),

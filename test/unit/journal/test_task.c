@@ -14,33 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct world {
-	struct test_place p;
-	struct journal *j;
-	struct err err;
-};
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	test_place_make(&w->p, NULL);
-	w->j = test_open(&w->p, "c1", JOURNAL_CREATE);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	journal_close(w->j);
-	test_place_remove(&w->p);
-	free(w);
-	return 0;
-}
-
-static void read_task(struct world *w, struct task_row *ret)
+static void read_task(struct test_world *w, struct task_row *ret)
 {
 	if (journal_task(w->j, ret, &w->err) < 0)
 		fail_msg("%s", w->err.text);
@@ -48,7 +22,7 @@ static void read_task(struct world *w, struct task_row *ret)
 
 static void a_new_task_is_new_and_empty(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct task_row t;
 
 	read_task(w, &t);
@@ -67,7 +41,7 @@ static void a_new_task_is_new_and_empty(void **state)
 
 static void every_text_is_read_back_where_it_was_written(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct task_row t;
 	char text[32];
 
@@ -91,7 +65,7 @@ static void every_text_is_read_back_where_it_was_written(void **state)
 
 static void identities_keep_all_their_bits(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	const struct ident shim = { .pid = 4194304, .start = UINT64_MAX };
 	const struct ident init = { .pid = 1, .start = 0 };
 	struct task_row t;
@@ -110,7 +84,7 @@ static void identities_keep_all_their_bits(void **state)
 
 static void the_first_exit_wins(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct task_row t;
 
 	assert_int_equal(journal_set_exit(w->j, EXIT_NONE_, 0, 0, &w->err), -EINVAL);
@@ -142,7 +116,7 @@ static int see_note(void *arg, const struct note_row *row, struct err *err)
 
 static void a_move_is_compared_and_noted(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct notes n = { .n = 0 };
 	struct task_row t;
 
@@ -159,7 +133,7 @@ static void a_move_is_compared_and_noted(void **state)
 
 static void notes_come_in_the_order_they_were_written(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct notes n = { .n = 0 };
 	char text[32];
 
@@ -174,7 +148,7 @@ static void notes_come_in_the_order_they_were_written(void **state)
 
 static void events_are_told_in_order_and_once(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct event_row e;
 	int64_t seq;
 
@@ -205,7 +179,7 @@ static void events_are_told_in_order_and_once(void **state)
 
 static void a_closed_outbox_has_nothing_to_tell(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct event_row e;
 
 	assert_int_equal(journal_close_outbox(w->j, &w->err), 0);
@@ -241,7 +215,7 @@ static int see_child(void *arg, const struct child_row *row, struct err *err)
 
 static void a_child_is_living_until_it_ended(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	const struct ident who = { .pid = 42, .start = 4242 };
 	int64_t seq = 0;
 	int n = 0;
@@ -259,7 +233,7 @@ static void a_child_is_living_until_it_ended(void **state)
 
 static void of_ended_children_the_last_are_kept_and_of_living_all(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	const struct ident who = { .pid = 42, .start = 4242 };
 	int64_t seq = 0;
 	int all = 0, living = 0;
@@ -278,7 +252,7 @@ static void of_ended_children_the_last_are_kept_and_of_living_all(void **state)
 
 static void rest_loses_nothing(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	struct task_row t;
 
 	journal_set_text(w->j, TASK_BUNDLE, "/b", &w->err);
@@ -290,7 +264,7 @@ static void rest_loses_nothing(void **state)
 
 static void a_text_that_is_too_long_is_refused(void **state)
 {
-	struct world *w = *state;
+	struct test_world *w = *state;
 	char *big = malloc(JOURNAL_TEXT_MAX + 2);
 
 	memset(big, 'x', JOURNAL_TEXT_MAX + 1);
@@ -304,7 +278,7 @@ static void a_text_that_is_too_long_is_refused(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, test_world_make, test_world_end)
 	const struct CMUnitTest tests[] = {
 		T(a_new_task_is_new_and_empty),
 		T(every_text_is_read_back_where_it_was_written),
