@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../lib/suite.sh"
 . "$TOP/test/lib/shim.sh"
 needs_urunc
-CYCLES=${GROWTH_CYCLES:-60}
+CYCLES=${GROWTH_CYCLES:-40}
 AT_ONCE=${GROWTH_AT_ONCE:-20}
 HISTORY=10
 RUNTIME=$BUILD/null_runtime
