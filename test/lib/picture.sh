@@ -80,7 +80,7 @@ picture_files()
 
 picture_all()
 {
-	local l ns
+	local file l ns
 
 	picture_mine=$(picture_ancestors)
 	picture_processes
@@ -90,7 +90,10 @@ picture_all()
 	find /sys/fs/cgroup -mindepth 1 -type d -printf 'cgroup %p\n' 2>/dev/null
 	picture_files
 	for l in /sys/block/loop*/loop/backing_file; do
-		[ -e "$l" ] && echo "loop $(cat "$l")"
+		[ -e "$l" ] && read -r file <"$l" || continue
+		# Loop devices have no namespace: what is below another node's folder is its.
+		case $file in "$T"/*) ;; /tmp/u*) continue ;; esac
+		echo "loop $file"
 	done
 	if [ -n "${CTR_ADDRESS:-}" ] && ctr version >/dev/null 2>&1; then
 		for ns in $CTR_NAMESPACES; do
