@@ -11,6 +11,7 @@
 # make check-v2       tests where a kernel has cgroup2 alone, in a virtual machine (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
+# make model          the table of a task's life in SPIN: every order, every death
 # make mutants        sabotage a copy of the tree, line by line; who notices?
 # make bench          our numbers and the Go shim's, in turn, as a table
 # make lint           layers, lengths, headers, manual pages, cppcheck
@@ -72,7 +73,8 @@ CTL   := $(B)/uruncctl
 BINS  := $(SHIM) $(CTL)
 
 .PHONY: all deps check demo unit sim host containerd check-guest check-versions check-v2 \
-	sweep power fuzz bench lint install uninstall clean help tests tools torture mutants
+	sweep power fuzz bench lint install uninstall clean help tests tools torture model \
+	mutants
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -161,6 +163,8 @@ check-versions: deps
 demo: deps
 	$(MAKE) all tools
 	test/demo
+model: $(CTL)
+	MODE=$(MODE) test/run test/model/test_model
 mutants: deps
 	test/peers
 	test/mutants/run

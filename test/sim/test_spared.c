@@ -65,10 +65,14 @@ static void what_containerd_knows_a_second_later_is_left_alone(void **state)
 static void a_shim_of_other_tasks_is_not_killed_for_one(void **state)
 {
 	struct stage s = { .until = 0, .shared = true };
+	int shims = 0;
 
 	(void)state;
 	stage_open(&s);
 	assert_int_equal(with_a_living_shim(&s, RECOVER_DELETE), PART_LEFT);
+	for (int i = 0; i < SIM_PROCS; i++)
+		shims += strcmp(s.sim->procs[i].comm, "shim") == 0 && !s.sim->procs[i].zombie;
+	assert_int_equal(shims, 1);
 	stage_close(&s);
 }
 
