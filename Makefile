@@ -13,6 +13,7 @@
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
 # make model          the table of a task's life in SPIN: every order, every death
 # make mutants        sabotage a copy of the tree, line by line; who notices?
+# make torture        what check samples, whole: hours, or TORTURE_SCALE=200 (root)
 # make bench          our numbers and the Go shim's, in turn, as a table
 # make lint           layers, lengths, headers, manual pages, cppcheck
 # make install        DESTDIR= PREFIX=/usr/local; the shim, uruncctl, pages, units
