@@ -11,6 +11,7 @@
 # make check-v2       tests where a kernel has cgroup2 alone, in a virtual machine (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
+# make coverage       lines and branches of journal/ and the engine, by unit tests
 # make model          the table of a task's life in SPIN: every order, every death
 # make mutants        sabotage a copy of the tree, line by line; who notices?
 # make torture        what check samples, whole: hours, or TORTURE_SCALE=200 (root)
@@ -74,7 +75,7 @@ CTL   := $(B)/uruncctl
 BINS  := $(SHIM) $(CTL)
 
 .PHONY: all deps check demo unit sim host containerd check-guest check-versions check-v2 \
-	sweep power fuzz bench lint install uninstall clean help tests tools torture model \
+	sweep power fuzz bench lint install uninstall clean help tests tools torture model coverage \
 	mutants
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -164,6 +165,9 @@ check-versions: deps
 demo: deps
 	$(MAKE) all tools
 	test/demo
+coverage:
+	$(MAKE) MODE=cov unit
+	test/coverage
 model: $(CTL)
 	MODE=$(MODE) test/run test/model/test_model
 mutants: deps

@@ -13,8 +13,9 @@ struct sim *sim_call(struct node *n);
 /* How a player's process ends that made more calls than it may. */
 #define SIM_ENDLESS 99
 
-/* The end of a player: no handler runs, nothing is flushed. */
+/* The end of a player: no handler runs, nothing is flushed; but what MODE=cov counted. */
 void sim_die(void);
+_Noreturn void sim_leave(int status);
 
 /* A call that can fail: < 0 if this is the one. */
 int sim_call_err(struct node *n, struct sim **ret, const char *name, struct err *err);

@@ -133,7 +133,7 @@ static void shim_lives(struct player *p, int line, int life)
 		if (write(line, &answer, 1) != 1 || !p->j)
 			break; /* its task is over, or never began: it goes */
 	}
-	_exit(PART_OK);
+	sim_leave(PART_OK);
 }
 
 static enum part shim_is_gone(struct crew *c, bool killed)
@@ -199,7 +199,7 @@ static enum part recovery(struct crew *c, unsigned flags)
 	real = party(c, &line, &p);
 	if (real == 0) {
 		alarm(REAL_S);
-		_exit(player_recover(&p));
+		sim_leave(player_recover(&p));
 	}
 	close(line);
 	return buried(c, real);
@@ -225,8 +225,8 @@ static enum part two_recoveries(struct crew *c, int slice)
 		p.node.conductor = line[i];
 		alarm(REAL_S);
 		if (read(line[i], &go, 1) != 1)
-			_exit(PART_BROKEN);
-		_exit(player_recover(&p));
+			sim_leave(PART_BROKEN);
+		sim_leave(player_recover(&p));
 	}
 	for (int n = 0; living > 0 && n < TURNS_MAX; n++) {
 		char said = 'g';
@@ -389,7 +389,7 @@ static void check_told(struct crew *c)
 }
 
 /* Its end: by then who created it knows how it exited, or learns it from the recovery. */
-static void check_exit(struct crew *c, bool recovered)
+static void checksim_leave(struct crew *c, bool recovered)
 {
 	const struct sim *sim = c->sim;
 	bool started = false, known = recovered && sim->exit_how != EXIT_NONE_;
@@ -427,7 +427,7 @@ static void peace(struct crew *c)
 	if (*stage_left(&c->stage, left, sizeof(left)))
 		broken(c, "left:\n%s", left);
 	check_told(c);
-	check_exit(c, live);
+	checksim_leave(c, live);
 }
 
 void crew_play(const struct script *script, struct ending *ret)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "test/lib/sim_call.h"
 #include "test/lib/sim_player.h"
 
 #include <errno.h>
@@ -114,7 +115,7 @@ enum part stage_life(struct stage *s)
 	real = fork();
 	if (real == 0) {
 		player_init(&p, s);
-		_exit(play_life(&p));
+		sim_leave(play_life(&p));
 	}
 	return stage_ended(s, real);
 }
@@ -181,7 +182,7 @@ enum part stage_recover(struct stage *s)
 	real = fork();
 	if (real == 0) {
 		player_init(&p, s);
-		_exit(player_recover(&p));
+		sim_leave(player_recover(&p));
 	}
 	return stage_ended(s, real);
 }

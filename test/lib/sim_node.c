@@ -21,8 +21,19 @@ static struct sim *of(struct node *n)
 	return ((struct sim_node *)n)->sim;
 }
 
+extern void __gcov_dump(void) __attribute__((weak));
+
+void sim_leave(int status)
+{
+	if (__gcov_dump)
+		__gcov_dump();
+	_exit(status);
+}
+
 void sim_die(void)
 {
+	if (__gcov_dump)
+		__gcov_dump();
 	(void)kill(getpid(), SIGKILL);
 }
 
@@ -47,7 +58,7 @@ struct sim *sim_call(struct node *n)
 	if (++sim->calls == sim->die_at)
 		sim_die();
 	if (sim->calls_max && sim->calls > sim->calls_max)
-		_exit(SIM_ENDLESS);
+		sim_leave(SIM_ENDLESS);
 	take_turns((struct sim_node *)n);
 	return sim;
 }

@@ -201,11 +201,29 @@ static void without_a_journal_nothing_is_opened(void **state)
 	assert_int_equal(bench_happens(b, EV_CREATE, TWO, NULL), RUN_DONE);
 }
 
+/* It might make more: the fence ends it, before anything is undone. */
+static void the_old_shim_is_ended_by_the_fence(void **state)
+{
+	struct bench *b = *state;
+	struct run_options o = RUN_OPTIONS_INIT;
+	struct err err = ERR_INIT;
+	struct ident shim = sim_proc_new(b->sim, "shim", 1)->ident;
+	struct run *run;
+
+	assert_int_equal(journal_set_shim(b->j, &shim, &err), 0);
+	o.recovering = true;
+	assert_int_equal(run_open(&run, &b->engine, b->j, EV_RECOVER, &o, &err), 0);
+	assert_int_equal(drive(run, &b->node.node, 0, NULL, NULL), RUN_DONE);
+	run_close(run);
+	assert_null(sim_find(b->sim, shim.pid));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_open, bench_close)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(the_old_shim_is_ended_by_the_fence),
 		TEST(what_is_foreign_is_refused_and_left),
 		TEST(what_cannot_be_undone_is_stuck_and_the_rest_goes_on),
 		TEST(a_step_that_takes_too_long_fails),
