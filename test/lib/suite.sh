@@ -20,7 +20,14 @@ suite_begin()
 	containerd_needs
 	containerd_start && image_load || exit 1
 	run warm --rm -- true || exit 1
+	# Its last process may not be waited for yet.
+	until_true 5 suite_before
+}
+
+suite_before()
+{
 	picture >"$T/before"
+	! grep -q '^process zombie' "$T/before"
 }
 
 # Tests of what only ours promises.
