@@ -7,6 +7,7 @@
 #include "journal/base/cleanup.h"
 #include "proto/ttrpc/client.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -257,8 +258,14 @@ static void recover_killed(struct round *r, const struct point *p, struct outcom
 
 static void recover(struct round *r, struct verb *v, struct outcome *o)
 {
+	int64_t end = client_deadline(SETTLE_MS / 2);
 	int status = run_verb(r, "recover", v);
 
+	/* A server that may just be born is left alone; if it was not, the next one tells. */
+	while (status == 0 && strstr(v->text, "all healthy") && client_deadline(0) < end) {
+		(void)poll(NULL, 0, 50);
+		status = run_verb(r, "recover", v);
+	}
 	if (status != 0 && status != 1)
 		complain(o, "recover ends with %d: %s", status, v->text);
 }
