@@ -263,12 +263,21 @@ static bool has_bytes(const char *path)
 	return stat(path, &st) < 0 || st.st_size > 0;
 }
 
+/* All of it may be in the WAL. */
+static bool has_content(const char *path)
+{
+	char wal[PATH_MAX];
+
+	return has_bytes(path) || place_side(wal, path, "-wal", NULL) < 0 ||
+	       (exists(wal) && has_bytes(wal));
+}
+
 static int keep_torn(struct journal *j, const char *from, char torn[PATH_MAX], struct err *err)
 {
 	int r;
 
 	*torn = '\0';
-	if (!has_bytes(from))
+	if (!has_content(from))
 		return 0;
 	r = place_torn_name(torn, &j->place, &j->key, err);
 	if (r == 0 && strlen(torn) >= ERR_TEXT_MAX)

@@ -8,7 +8,6 @@
 #include "journal/base/crash.h"
 #include "supervisor/service/service.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -38,17 +37,11 @@ static int own(struct journal **ret, struct shim *shim, struct err *err)
 static int serve_once(struct shim *shim, int listen_fd, struct log *log, struct err *err)
 {
 	struct service_options o = { .node = shim->node, .config = &shim->config,
-				     .place = &shim->place, .log = log };
+				     .place = &shim->place, .log = log, .listen_fd = listen_fd };
 	int rc = own(&o.journal, shim, err);
 
 	if (rc < 0)
 		return rc;
-	o.listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3);
-	if (o.listen_fd < 0) {
-		rc = err_set(err, errno, "can't keep the listening socket");
-		journal_close(o.journal);
-		return rc;
-	}
 	crash_point("serving");
 	return service_run(&o, err);
 }
@@ -60,7 +53,7 @@ static bool may_pass(int rc)
 	       rc == -EINTR || rc == -ENOSPC || rc == -EPERM;
 }
 
-/* Serving begins by resuming, so that it may begin again. Who has connected meanwhile
+/* What could not begin may begin again. Who has connected meanwhile
  * waits: the socket listens. @listen_fd is consumed. */
 static int serve(struct shim *shim, int listen_fd, struct log *log, struct err *err)
 {
@@ -79,7 +72,8 @@ static int serve(struct shim *shim, int listen_fd, struct log *log, struct err *
 		*err = (struct err)ERR_INIT;
 		rc = serve_once(shim, listen_fd, log, err);
 	}
-	(void)close(listen_fd);
+	if (rc < 0)
+		(void)close(listen_fd);
 	return rc;
 }
 

@@ -24,7 +24,7 @@
 #define OLD_MS   4000               /* to take back what an older task of the id left */
 #define GOING_MS 1000               /* for an older shim that is on its way out       */
 #define SERVE_MS 4000
-#define JOIN_MS  5000               /* for a group's shim that is on its way out      */
+#define JOIN_MS  7000               /* for a group's shim that waits for its last events */
 
 struct start {
 	struct shim *shim;

@@ -225,8 +225,6 @@ static void prune(const struct ctl *ctl)
 {
 	struct err err = ERR_INIT;
 
-	if (ctl->flags & FLAG_BOOT && journal_drop_torn(&ctl->place, &err) < 0)
-		ctl_complain(&err);
 	if (journal_prune(&ctl->place, (int64_t)ctl->config.history_days * 86400,
 			  ctl->config.history_count, &err) < 0)
 		ctl_complain(&err);
@@ -236,11 +234,16 @@ static int work(struct recover *rc, struct err *err)
 {
 	struct ctl *ctl = rc->ctl;
 	auto_tasks struct task_list live = { .n = 0 };
+	struct err why = ERR_INIT;
 	int64_t deadline_ms = ctl->flags & FLAG_BOOT ? ctl->node->now_ms(ctl->node) + BOOT_MS : 0;
 	int r = task_list_add(&live, ctl, JOURNAL_LIVE, err);
 
 	if (r < 0)
 		return r;
+	/* Before anything new is there: what a power cut damaged is the newest. */
+	if (ctl->flags & FLAG_BOOT && !(rc->flags & RECOVER_DRY) &&
+	    journal_drop_torn(&ctl->place, &why) < 0)
+		ctl_complain(&why);
 	rc->full = task_list_full(&live);
 	out_progress(&ctl->out, "recover: looking at %zu tasks", live.n);
 	if (ctl->argc > 0)

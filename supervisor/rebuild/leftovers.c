@@ -44,6 +44,13 @@ static void found(struct hunt *h, enum leftover what, bool safe, const char *fix
 	h->each(h->arg, &f);
 }
 
+/* What is printed for root to paste, and is named by somebody else. */
+static bool is_plain(const char *name)
+{
+	return !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789/._:@%+=-")];
+}
+
 /* A command for people to paste: none, if the name is not plain, or it would be cut. */
 __attribute__((format(printf, 3, 4)))
 static void command(char *fix, const char *name, const char *fmt, ...)
@@ -54,8 +61,7 @@ static void command(char *fix, const char *name, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(fix, FIX_SIZE, fmt, ap);
 	va_end(ap);
-	if (n >= FIX_SIZE || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					       "0123456789/._:@%+=-")])
+	if (n >= FIX_SIZE || !is_plain(name))
 		fix[0] = '\0';
 }
 
@@ -122,9 +128,11 @@ static void look_at_process(struct hunt *h, const struct state *s, const struct 
 	if (p->ppid != INIT_PID)
 		return;
 	(void)snprintf(fix, sizeof(fix), "kill -KILL %d", (int)p->ident.pid);
-	found(h, LEFT_PROCESS, !bundle, fix, "process %d (%s) of urunc's container %s lives, its "
+	/* A pid and a name prove nothing: it may be another's monitor by now. */
+	found(h, LEFT_PROCESS, false, fix, "process %d (%s) of urunc's container %s lives, its "
 	      "shim is dead%s", (int)p->ident.pid, p->comm, s->id,
-	      bundle ? "; its bundle is still there, so ask containerd for it first" : "");
+	      bundle ? "; its bundle is still there, so ask containerd for it first"
+		     : "; see from its command line that it is this one");
 }
 
 static void look_at_state(struct hunt *h, const struct state *s)
@@ -308,6 +316,8 @@ static void tell_redirects(struct hunt *h, json_object *one, const char *path, b
 
 		command(fix, path, "nsenter --net=%s tc qdisc del dev %s %s", path, iface,
 			json_text(r, "kind", ""));
+		if (!is_plain(iface)) /* whoever is root in the pod has named it */
+			fix[0] = '\0';
 		found(h, LEFT_REDIRECT, !used, fix, "what comes in at %s in network namespace %s "
 		      "goes to %s, so that the pod hears nothing%s", iface, path,
 		      *to ? to : "an interface that is gone",

@@ -3,16 +3,15 @@
  * members.c - the tasks that one shim serves: they come, and go in any order.
  *
  * A task that goes is finished (what `start` made for it is taken back), its last events
- * are waited for, and it is buried: its journal closed, by us, and moved to the history, by
- * a child, since that flushes to the disk, and nothing here may. Until the child has
- * moved it the file says that nothing is held; who finds it moves it as well.
+ * are waited for, and it is buried: its journal moves to the history, which flushes
+ * nothing. Until it is there the file says that nothing is held; who finds it moves it
+ * as well.
  */
 #include "supervisor/service/task.h"
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "supervisor/bundle/config.h"
-#include "supervisor/engine/recover.h"
 #include "supervisor/service/first.h"
 
 #include <errno.h>
@@ -21,7 +20,6 @@
 #include <string.h>
 
 #define JOIN_MS 1000  /* for a journal that is busy */
-#define BURY_MS 60000
 
 /* ---- one more ------------------------------------------------------------------------ */
 
@@ -30,11 +28,13 @@ static int join_serve(struct service *s, struct journal *j, const struct first *
 {
 	struct node *n = s->o->node;
 	auto_free char *args = first_args(first);
+	struct run_options options = RUN_OPTIONS_INIT;
 	struct run *run = NULL;
 	int rc = args ? first_write(j, first, err) : err_set(err, ENOMEM, "join");
 
+	options.shared = true; /* the socket is the others', also if this fails */
 	if (rc == 0)
-		rc = run_serve(&run, &s->engine, j, args, NULL, err);
+		rc = run_serve(&run, &s->engine, j, args, &options, err);
 	if (rc < 0)
 		return rc;
 	/* Its steps wait for nothing. */
@@ -184,59 +184,36 @@ static void move_log(struct service *s)
 	log_open(s->o->log, s->tasks->row.bundle, debug);
 }
 
-struct burial {
-	struct service *s;
-	const struct task_key *key;
-};
-
-static int bury(void *arg)
+int member_put_away(struct service *s, struct task *t, struct err *err)
 {
-	struct burial *b = arg;
-	struct service *s = b->s;
-	struct engine engine = s->engine;
-	struct node *n = s->o->node;
-	struct recover_report report = { .result = RECOVER_NONE_ };
+	const struct service_options *o = s->o;
+	struct journal *j = t->journal;
+	bool finished = t->finished;
+	int rc;
 
-	crash_role("bury");
-	service_forget_journals(s);
-	engine.bundle = NULL; /* another task's */
-	if (recover_task(&engine, s->o->place, b->key, RECOVER_DELETE, n->now_ms(n) + BURY_MS,
-			 &report, NULL) == 0)
-		recover_report_clear(&report);
-	return 0;
-}
-
-/* Its file is closed. Without a child somebody else moves it. */
-static void leave_to_child(struct service *s, const struct task_key *key)
-{
-	struct burial b = { .s = s, .key = key };
-	const struct spawn spawn = { .job = JOB_CALL, .call = bury, .call_arg = &b,
-				     .in = SPAWN_NULL, .out = SPAWN_NULL, .err = SPAWN_NULL };
-	struct node *n = s->o->node;
-	struct ident who;
-
-	if (n->spawn(n, &spawn, &who, NULL) < 0)
-		return;
-	if (n->spawn_go(n, &who, NULL) < 0)
-		(void)n->signal(n, &who, SIGKILL, NULL);
-	n->forget(n, &who);
+	task_free(t);
+	if (!finished) {
+		journal_close(j);
+		return 0;
+	}
+	rc = journal_finish(&j, err);
+	if (rc == 0)
+		rc = journal_prune(o->place, (int64_t)o->config->history_days * 86400,
+				   o->config->history_count, err);
+	return rc;
 }
 
 static void bury_one(struct task *t)
 {
 	struct service *s = t->service;
-	struct journal *j = t->journal;
-	const struct task_key key = t->row.key;
-	bool finished = t->finished;
+	struct err err = ERR_INIT;
 
 	if (s->syncing == t)
 		s->syncing = NULL;
-	task_free(t);
-	journal_close(j);
+	if (member_put_away(s, t, &err) < 0)
+		log_say(s->o->log, LOG_LEVEL_WARNING, "%s", err.text);
 	move_log(s);
 	crash_point("left");
-	if (finished)
-		leave_to_child(s, &key);
 }
 
 void members_bury(struct service *s)
@@ -260,23 +237,4 @@ void members_bury(struct service *s)
 void members_bury_soon(struct service *s)
 {
 	event_active(s->bury, EV_TIMEOUT, 0);
-}
-
-int member_put_away(struct service *s, struct task *t, struct err *err)
-{
-	const struct service_options *o = s->o;
-	struct journal *j = t->journal;
-	bool finished = t->finished;
-	int rc;
-
-	task_free(t);
-	if (!finished) {
-		journal_close(j);
-		return 0;
-	}
-	rc = journal_finish(&j, err);
-	if (rc == 0)
-		rc = journal_prune(o->place, (int64_t)o->config->history_days * 86400,
-				   o->config->history_count, err);
-	return rc;
 }

@@ -33,13 +33,15 @@ static bool may_rescue(enum life_event ev)
 static bool op_rescued(struct op *op, const struct run_end *end)
 {
 	struct task *t = op->task;
+	struct run_options options = RUN_OPTIONS_INIT;
 	struct err err = end->err;
 	struct run *run = NULL;
 
 	if (!op->rescue || end->state == RUN_DONE ||
 	    !task_disk_failed(-journal_error(t->journal)) || task_rescue(t, &err) < 0)
 		return false;
-	return run_resume(&run, &t->service->engine, t->journal, NULL, &err) == 1 &&
+	options.shared = op->shared;
+	return run_resume(&run, &t->service->engine, t->journal, &options, &err) == 1 &&
 	       op_drive(op, run, WAKE_RESUME, &err) == 0;
 }
 
@@ -115,6 +117,7 @@ int op_begin(struct task *t, enum life_event ev, const struct run_options *optio
 		return -ENOMEM;
 	rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
 	op->rescue = may_rescue(ev);
+	op->shared = options && options->shared;
 	if (task_disk_failed(rc) && op->rescue && task_rescue(t, err) == 0)
 		rc = run_open(&run, &t->service->engine, t->journal, ev, options, err);
 	if (rc == 0)

@@ -396,14 +396,15 @@ int service_run(const struct service_options *options, struct err *err)
 	if (rc == 0) {
 		service_look_idle(&s);
 		service_rest_soon(&s);
-		if (event_base_dispatch(s.base) < 0)
-			rc = err_say(err, EIO, "the loop ended by itself");
+		if (event_base_dispatch(s.base) < 0) {
+			log_say(s.o->log, LOG_LEVEL_ERROR, "the loop ended by itself");
+			s.stays = true;
+		}
 	}
 	server_free(s.server);
-	if (end(&s, &why) < 0 && rc == 0) {
-		*err = why;
-		rc = -why.code;
-	}
+	/* What does not move into the history says itself that nothing is held. */
+	if (end(&s, &why) < 0)
+		log_say(s.o->log, LOG_LEVEL_ERROR, "%s", why.text);
 	service_clear(&s);
 	group_clear(&s.group);
 	return rc < 0 ? rc : s.stays;

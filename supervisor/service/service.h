@@ -25,7 +25,8 @@ struct service_options {
 	const struct config *config;
 	const struct journal_place *place;
 	struct journal *journal;     /* of the first task, owned; the service's      */
-	int listen_fd;               /* bound and listening; the service's           */
+	int listen_fd;               /* bound and listening; the service's, unless it
+	                                can't begin                                   */
 	struct log *log;
 };
 
@@ -42,7 +43,8 @@ struct service_options {
  * looked at by a child: if containerd does not know it, that ends the shim and takes the
  * task down.
  *
- * Return: 0; 1: tasks stay as they are; < 0 it could not begin, or not go on.
+ * Return: 0; 1: tasks stay as they are; < 0 it could not begin. What goes wrong
+ * later is in the log; then, too, 1 if the loop could not go on.
  */
 int service_run(const struct service_options *options, struct err *err);
 

@@ -147,6 +147,7 @@ struct op {
 	struct driver *driver;
 	bool beside;        /* see plan_beside()              */
 	bool rescue;        /* it goes on in a copy when the disk is full */
+	bool shared;        /* as in its run_options          */
 	struct call *call;  /* NULL: nobody                   */
 	struct exec *exec;  /* whom it is about; NULL: the task */
 	int fd;             /* lent to its run; -1: none      */

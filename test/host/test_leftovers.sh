@@ -106,7 +106,7 @@ yes "a state whose process is dead and whose bundle is gone is safe to remove" \
 yes "one whose bundle is still there is to be looked at first" \
 	finding UR018 "look first: rm -r $ROOT/never"
 no "another runtime's state is none of this" grep -q runc-like "$T/out"
-yes "a monitor whose shim is dead is found" finding UR019 "safe: kill -KILL $orphan"
+yes "a monitor whose shim is dead is found" finding UR019 "look first: kill -KILL $orphan"
 no "one that has its parent is in use" grep -q "served" "$T/out"
 no "what is in our journal is not theirs" grep -q "state folder $ROOT/ourtask" "$T/out"
 yes "a mount of a monitor's root on the host is found" \

@@ -376,23 +376,6 @@ static void sweep_second(struct sweep *s, const char *role)
 	first_ends(s, &first);
 }
 
-/* Who dies is a child of the shim's. */
-static void sweep_bury(struct sweep *s)
-{
-	bool died = true;
-
-	for (long n = s->part + 1; died; n += s->parts) {
-		const struct axe axe = { "bury", n };
-		struct life first = first_begins(s, &axe);
-
-		second_lives(s, NULL, OP_SHUTDOWN);
-		second_ends(s, &first);
-		died = passed(s, n, s->point) >= n;
-		s->deaths += died;
-		first_ends(s, &first);
-	}
-}
-
 /* ---- begin and end ----------------------------------------------------------------------- */
 
 static const char *setting(const char *name)
@@ -472,7 +455,6 @@ int main(int argc, char **argv)
 	} else if (strcmp(s.mode, "group") == 0) {
 		sweep_second(&s, "start");
 		sweep_second(&s, "delete");
-		sweep_bury(&s);
 	} else {
 		sweep_life(&s);
 	}
