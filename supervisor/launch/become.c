@@ -89,7 +89,8 @@ static const char *const caps[] = {
 	"BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
 };
 
-/* As runtimes do: what this kernel, or we, don't know is passed over. */
+/* As runtimes do: what this kernel, or we, don't know is passed over. So is MKNOD: no
+ * device cgroup holds a monitor back, it has the few nodes that its root has. */
 static uint64_t set_of(json_object *process, const char *name)
 {
 	json_object *all = launch_member(process, "capabilities", json_type_object);
@@ -104,7 +105,7 @@ static uint64_t set_of(json_object *process, const char *name)
 			if (strncmp(word, "CAP_", 4) == 0 && strcmp(word + 4, caps[c]) == 0)
 				set |= UINT64_C(1) << c;
 	}
-	return set;
+	return set & ~(UINT64_C(1) << CAP_MKNOD);
 }
 
 static int drop_bounding(uint64_t keep, struct err *err)

@@ -15,11 +15,12 @@
  *
  * Any failure is told as {"error":"...","code":n}, and is its end.
  *
- * The root is a tmpfs, read only:
+ * The root is a tmpfs, read only as all in it but /tmp and, if asked, the rootfs:
  *
- *   /cntrRootfs     the container's rootfs; read only, unless "writable"
+ *   /cntrRootfs     the container's rootfs; read only, unless "writable" and mounted writable
  *   /usr, /lib, ... the host's, read only: for the monitor's libraries and data
- *   /dev            null, zero, full, random, urandom; kvm, net/tun, vhost-net as asked
+ *   /dev            null, zero, full, random, urandom, net/tun, vhost-net; kvm, unless "accel" is
+ *                   "none"; the last three if the host has them. CAP_MKNOD is never given
  *   /proc           of its pid namespace, if that is its own
  *   /tmp            empty
  */
@@ -33,8 +34,8 @@
 
 /**
  * launch_init() - the job; it does not come back when all goes well
- * @args:	{ "rootfs": path, "writable": bool, "place": an empty folder to build the root
- *		  on, "namespaces": as in the spec, "hostname": text, "cgroups": [path],
+ * @args:	{ "rootfs": path, "writable": bool, "place": a folder to build the root over,
+ *		  "namespaces": as in the spec, "hostname": text, "cgroups": [path],
  *		  "process": as in the spec, "program": path of the monitor,
  *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
  *		  "private_pids": bool }

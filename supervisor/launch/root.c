@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
@@ -126,13 +127,18 @@ static int make_parents(const char *path, struct err *err)
 	return 0;
 }
 
+static int protect(const char *path, unsigned long flags, struct err *err)
+{
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | flags, NULL) < 0)
+		return err_set(err, errno, "protect %s in the monitor's root", path);
+	return 0;
+}
+
 static int place(int fd, const char *path, unsigned long flags, struct err *err)
 {
 	if (move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_set(err, errno, "put /%s into the monitor's root", path);
-	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | flags, NULL) < 0)
-		return err_set(err, errno, "protect /%s in the monitor's root", path);
-	return 0;
+	return protect(path, MS_NODEV | flags, err);
 }
 
 static int place_link(const struct bind *b, const char *path, struct err *err)
@@ -182,12 +188,14 @@ static int device(const char *name, bool must, struct err *err)
 	char host[64];
 	struct stat st;
 	auto_fd int fd = -1;
+	int rc;
 
 	(void)snprintf(host, sizeof(host), "/dev/%s", name);
 	if (stat(host, &st) < 0 || !S_ISCHR(st.st_mode))
 		return must ? err_set(err, ENOENT, "%s", host) : 0;
-	if (make_parents(host + 1, err) < 0)
-		return -errno;
+	rc = make_parents(host + 1, err);
+	if (rc < 0)
+		return rc;
 	if (mknod(host + 1, S_IFCHR | 0666, st.st_rdev) == 0)
 		return chmod(host + 1, 0666) < 0 ? err_set(err, errno, "make %s", host) : 0;
 	fd = clone_mount(host, err);
@@ -224,15 +232,23 @@ static int proc_and_tmp(json_object *args, struct err *err)
 	if (mkdir("proc", 0555) < 0 || mkdir("tmp", 01777) < 0)
 		return err_set(err, errno, "make /proc and /tmp in the monitor's root");
 	if (own && json_object_get_boolean(own) &&
-	    mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+	    mount("proc", "proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return err_set(err, errno, "mount /proc in the monitor's root");
 	return tmpfs("tmp", MS_NODEV | MS_NOEXEC, "mode=1777,size=64m", err);
+}
+
+/* Whoever mounted it so meant it. */
+static bool is_read_only(int fd)
+{
+	struct statvfs st;
+
+	return fstatvfs(fd, &st) < 0 || (st.f_flag & ST_RDONLY);
 }
 
 static int build(struct root *r, json_object *args, struct err *err)
 {
 	json_object *writable = launch_member(args, "writable", json_type_boolean);
-	unsigned long flags = json_object_get_boolean(writable) ? 0 : MS_RDONLY;
+	bool writes = json_object_get_boolean(writable) && !is_read_only(r->rootfs);
 	const char *rootfs = &LAUNCH_ROOTFS[1];
 	int rc = devices(args, err);
 
@@ -243,8 +259,10 @@ static int build(struct root *r, json_object *args, struct err *err)
 		rc = place_bind(&r->binds[i], err);
 	if (rc == 0)
 		rc = mkdir(rootfs, 0755) < 0 ? err_set(err, errno, "make /%s", rootfs)
-					      : place(r->rootfs, rootfs, MS_NOEXEC | flags, err);
-	return rc;
+					      : place(r->rootfs, rootfs,
+						      MS_NOEXEC | (writes ? 0 : MS_RDONLY), err);
+	/* Nobody makes a node in it: what is there can be opened all the same. */
+	return rc < 0 ? rc : protect("dev", MS_RDONLY | MS_NOEXEC, err);
 }
 
 /* The old root goes on top of the new one, and off again: no folder is needed for it. */
@@ -254,9 +272,7 @@ static int turn(struct err *err)
 		return err_set(err, errno, "pivot_root to the monitor's root");
 	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_set(err, errno, "leave the old root");
-	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0)
-		return err_set(err, errno, "protect the monitor's root");
-	return 0;
+	return protect("/", MS_RDONLY | MS_NODEV, err);
 }
 
 int launch_root(json_object *args, struct err *err)

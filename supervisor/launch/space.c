@@ -4,9 +4,11 @@
 #include "journal/base/cleanup.h"
 
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 
 /* pid: it was born in it. mount: always a new one. */
 static const struct {
@@ -96,12 +98,22 @@ static int namespaces(json_object *args, struct wish *w, struct err *err)
 	return rc < 0 ? rc : enter(w, err);
 }
 
+/* The keys of the node's daemons are not the monitor's. */
+static int leave_keyring(struct err *err)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+		return err_set(err, errno, "give it a keyring of its own");
+	return 0;
+}
+
 int launch_space(json_object *args, struct err *err)
 {
 	const char *name = launch_text(args, "hostname");
 	struct wish w = { .fd = { -1, -1, -1, -1, -1 } };
-	int rc = join_cgroups(args, err);
+	int rc = leave_keyring(err);
 
+	if (rc == 0)
+		rc = join_cgroups(args, err);
 	if (rc == 0)
 		rc = namespaces(args, &w, err);
 	for (size_t i = 0; i < KINDS; i++)

@@ -55,13 +55,16 @@ static void put_list(json_object *args, const char *name, char *const *list)
 }
 
 /* The folders that the limits step has made. */
-static void put_cgroups(json_object *args, struct step_env *env)
+static int put_cgroups(json_object *args, struct step_env *env, struct err *err)
 {
 	auto_json json_object *have = step_have_of(env, "cgroup");
 	json_object *folders = json_list(have, "folders");
 	size_t n = folders ? json_object_array_length(folders) : 0;
-	json_object *out = json_object_new_array();
+	json_object *out;
 
+	if (!have)
+		return err_say(err, EIO, "its cgroups can't be read from the journal");
+	out = json_object_new_array();
 	for (size_t i = 0; out && i < n; i++) {
 		json_object *one = json_object_array_get_idx(folders, i);
 
@@ -69,6 +72,7 @@ static void put_cgroups(json_object *args, struct step_env *env)
 			json_object_array_add(out, json_object_get(member(one, "path")));
 	}
 	json_put(args, "cgroups", out);
+	return 0;
 }
 
 static const char *accel_of(const struct monitor *monitor, const struct config *config)
@@ -88,7 +92,7 @@ static bool writes(json_object *choice)
 }
 
 static int put_choice(json_object *args, struct step *step, struct step_env *env,
-		      struct err *err)
+		      const struct spec *spec, struct err *err)
 {
 	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
 	const char *name = json_text(member(step->want, "unikernel"), "monitor", "");
@@ -96,6 +100,9 @@ static int put_choice(json_object *args, struct step *step, struct step_env *env
 
 	if (!monitor || !json_text(choice, "monitor", "")[0])
 		return err_say(err, EPROTO, "the monitor \"%s\" was not chosen", name);
+	if (writes(choice) && json_true(member(spec->json, "root"), "readonly"))
+		return err_say(err, ENOTSUP, "root.readonly is set, and the guest would write to its "
+			       "root file system (%s)", json_text(choice, "reason", ""));
 	json_put_text(args, "program", json_text(choice, "monitor", ""));
 	json_put_text(args, "accel", accel_of(monitor, env->config));
 	json_put(args, "writable", json_object_new_boolean(writes(choice)));
@@ -106,7 +113,7 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 		     const struct spec *spec, struct err *err)
 {
 	auto_free char *root = NULL;
-	int rc = put_choice(args, step, env, err);
+	int rc = put_choice(args, step, env, spec, err);
 
 	if (rc == 0)
 		rc = facts_root(&root, spec, json_text(step->want, "bundle", ""), err);
@@ -115,12 +122,11 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	json_put_text(args, "rootfs", root);
 	json_put_text(args, "place", env->config->run);
 	json_put_text(args, "hostname", json_text(spec->json, "hostname", ""));
-	json_put(args, "private_pids", json_object_new_boolean(spec->pidns != NULL));
+	json_put(args, "private_pids", json_object_new_boolean(spec->own_pidns));
 	hand(args, "namespaces", member(member(spec->json, "linux"), "namespaces"));
 	hand(args, "process", member(spec->json, "process"));
 	put_list(args, "shown", env->config->monitor_paths);
-	put_cgroups(args, env);
-	return 0;
+	return put_cgroups(args, env, err);
 }
 
 static size_t count_binds(const struct spec *spec)

@@ -218,6 +218,9 @@ static int set_all(struct step *step, struct step_env *env, json_object *resourc
 	size_t n = folders ? json_object_array_length(folders) : 0;
 	int rc = 0;
 
+	if (!have)
+		return err_say(err, EIO, "the cgroups of %s/%s can't be read from the journal",
+			       step->task->key.ns, step->task->key.id);
 	read_limits(list, resources);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = take(step, env->node, json_object_array_get_idx(folders, i), list, err);

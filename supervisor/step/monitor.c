@@ -40,7 +40,12 @@ static int order(struct step *step, struct step_env *env, struct err *err)
 	struct order_in in = { .unikernel = member(step->want, "unikernel"), .choice = choice,
 			       .launch = launch, .net = net, .spec = &spec };
 	auto_free char *text = NULL;
-	int rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
+	int rc;
+
+	/* None of it would be a guest without a disk, or a network. */
+	if (!choice || !launch || !net)
+		return err_say(err, EIO, "what Create has found can't be read from the journal");
+	rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
 
 	if (rc == 0)
 		rc = order_make(&text, &in, err);
