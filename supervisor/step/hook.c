@@ -10,7 +10,8 @@
  * Two kinds. "hook" runs them when it is applied, and has nothing to take back: that is
  * what the other one is for. "poststop" does nothing then, and runs them when it is
  * undone, from what is in the journal: the bundle may be gone. One that fails fails a
- * Create; of poststart and poststop it is noted, and the next one runs.
+ * Create; of poststart and poststop it is noted, and the next one runs, unless the time
+ * of them all is over.
  *
  * A hook that was under way when we died is run again.
  */
@@ -80,6 +81,17 @@ static int go_on(struct step *step, struct step_env *env, struct wait *next, str
 	return step_job(step, env, JOB_HOOK, args, name_of(step, name, sizeof(name)), next, err);
 }
 
+/* Nobody would wait for the next one, nor end it. */
+static int give_up(struct step *step, struct step_env *env)
+{
+	json_object *list = json_list(step->want, "list");
+
+	if (list && (size_t)json_int(step->have, "done", 0) < json_object_array_length(list))
+		step_note(step, env, "the time of the %s hooks is over: those after this one are "
+			  "not run", json_text(step->want, "when", ""));
+	return STEP_DONE;
+}
+
 /* One has ended; @must: its failure is ours. */
 static int ended(struct step *step, struct step_env *env, const struct wake *wake, bool must,
 		 struct wait *next, struct err *err)
@@ -97,7 +109,9 @@ static int ended(struct step *step, struct step_env *env, const struct wake *wak
 		step_note(step, env, "%s", why.text);
 	json_put_int(step->have, "done", json_int(step->have, "done", 0) + 1);
 	rc = step_save(step, env, err);
-	return rc < 0 ? rc : go_on(step, env, next, err);
+	if (rc < 0)
+		return rc;
+	return wake->why == WAKE_DEADLINE ? give_up(step, env) : go_on(step, env, next, err);
 }
 
 static int run(struct step *step, struct step_env *env, const struct wake *wake, bool must,
