@@ -61,7 +61,9 @@ int step_end_init(struct step *step, struct step_env *env, const struct ident *i
 			return rc;
 	}
 	rc = step_kill(env, init, next, err);
-	if (rc == STEP_WAIT)
+	if (rc == STEP_WAIT && runtime_kind_of(step->task->runtime) == RUNTIME_NATIVE)
+		step_thaw_monitor(env);
+	else if (rc == STEP_WAIT)
 		oci_thaw(env->node, init, id);
 	return rc == STEP_DONE ? tell_exit(env, init, killed, err) : rc;
 }

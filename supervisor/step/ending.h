@@ -17,8 +17,12 @@ int step_remember_init(struct step *step, struct step_env *env, const struct ide
 
 /* Kill it and wait until it is gone, wake after wake; then its exit is in the journal.
  * The caller has checked that the pid is of this boot and pid namespace. Commits
- * have.killed. Frozen cgroups with the task's id @id are thawed. */
+ * have.killed. Frozen cgroups with the task's id @id are thawed; a monitor's, whatever
+ * their names. */
 int step_end_init(struct step *step, struct step_env *env, const struct ident *init,
 		  const char *id, struct wait *next, struct err *err);
+
+/* The cgroups of a monitor, which are in the journal, go on. Best effort, as oci_thaw(). */
+void step_thaw_monitor(struct step_env *env);
 
 #endif

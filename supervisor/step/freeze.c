@@ -6,9 +6,10 @@
  * have: { "log_from" }
  *
  * There is nothing to take back: what is frozen can be killed, and the cgroup step
- * thaws what it empties.
+ * thaws what it empties. But a pause that fails for its time is no pause: a monitor goes on.
  */
 #include "supervisor/oci/cli.h"
+#include "supervisor/step/ending.h"
 
 #include "journal/base/cleanup.h"
 
@@ -41,6 +42,28 @@ static int freeze_one(struct node *node, const char *folder, bool freeze, bool *
 	return 1;
 }
 
+void step_thaw_monitor(struct step_env *env)
+{
+	auto_json json_object *have = step_have_of(env, "cgroup");
+	json_object *folders = json_list(have, "folders");
+	size_t n = folders ? json_object_array_length(folders) : 0;
+	bool there;
+
+	for (size_t i = 0; i < n; i++) {
+		json_object *one = json_object_array_get_idx(folders, i);
+
+		if (!json_true(one, "plain"))
+			(void)freeze_one(env->node, json_text(one, "path", ""), false, &there);
+	}
+}
+
+static int too_late(struct step *step, struct step_env *env, bool freeze, struct err *err)
+{
+	if (freeze)
+		step_thaw_monitor(env);
+	return step_late(step, step->ops->kind, err);
+}
+
 /* Where both versions are mounted, the first that freezes is enough. */
 static int freeze_monitor(struct step *step, struct step_env *env, const struct wake *wake,
 			  struct wait *next, struct err *err)
@@ -48,16 +71,16 @@ static int freeze_monitor(struct step *step, struct step_env *env, const struct 
 	auto_json json_object *have = step_have_of(env, "cgroup");
 	json_object *folders = json_list(have, "folders");
 	size_t n = folders ? json_object_array_length(folders) : 0;
+	bool freeze = strcmp(step->ops->kind, "pause") == 0;
 	bool there = false;
 
 	if (wake->why == WAKE_DEADLINE)
-		return step_late(step, step->ops->kind, err);
+		return too_late(step, env, freeze, err);
 	for (size_t i = 0; i < n; i++) {
 		json_object *one = json_object_array_get_idx(folders, i);
 
 		if (!json_true(one, "plain") &&
-		    freeze_one(env->node, json_text(one, "path", ""),
-			       strcmp(step->ops->kind, "pause") == 0, &there))
+		    freeze_one(env->node, json_text(one, "path", ""), freeze, &there))
 			return there ? STEP_DONE : step_again(env, LOOK_MS, next);
 	}
 	return err_say(err, ENOTSUP, "%s: no cgroup of the monitor can be frozen", step->ops->kind);

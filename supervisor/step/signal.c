@@ -11,6 +11,7 @@
  * -ESRCH is what the caller reads as "not found"; ENOENT may be any missing file.
  */
 #include "supervisor/oci/cli.h"
+#include "supervisor/step/ending.h"
 
 #include "journal/base/cleanup.h"
 
@@ -40,7 +41,7 @@ static int to_monitor(struct step *step, struct step_env *env, bool again, struc
 	int rc = by_pidfd(step, env, again, err);
 
 	if (rc == 0 && json_true(step->want, "paused") && json_int(step->want, "signal", 0) == SIGKILL)
-		oci_thaw(env->node, &step->task->init, json_text(step->want, "id", ""));
+		step_thaw_monitor(env);
 	return rc;
 }
 

@@ -75,6 +75,20 @@ void rig_open(struct rig *rig, const char *kind, const char *want)
 	};
 }
 
+void rig_beside(struct rig *rig, const char *kind, const char *have)
+{
+	const struct planned planned = { .kind = kind, .want = "{}" };
+	auto_free char *text = quoted(have);
+	struct err err = ERR_INIT;
+	int64_t run = 0;
+	int64_t seq = 0;
+
+	must(journal_plan(rig->j, "start", &planned, 1, 3, &run, &err), &err);
+	must(journal_each_step(rig->j, run, OLDEST_FIRST, first_step, &seq, &err), &err);
+	must(journal_have(rig->j, seq, text, &err), &err);
+	must(journal_intend(rig->j, seq, FAKE_EPOCH, false, 4, &err), &err);
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;

@@ -32,6 +32,8 @@ struct rig {
 /* @want: JSON, with ' for ". Fails the test if it can't. */
 void rig_open(struct rig *rig, const char *kind, const char *want);
 void rig_close(struct rig *rig);
+/* Another step of the task, under way, with this in its row. */
+void rig_beside(struct rig *rig, const char *kind, const char *have);
 
 int rig_probe(struct rig *rig); /* and intend, with what it has put into have */
 int rig_apply(struct rig *rig, enum wake_why why);
