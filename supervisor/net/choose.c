@@ -38,6 +38,25 @@ bool net_is_ours(const struct net_filter *f)
 	return f->has_cookie && memcmp(f->cookie, COOKIE_MAGIC, strlen(COOKIE_MAGIC)) == 0;
 }
 
+int net_read_cookie(uint8_t *to, const char *hex)
+{
+	unsigned int byte;
+
+	if (strlen(hex) != 2 * WIRE_COOKIE)
+		return -EINVAL;
+	for (size_t i = 0; i < WIRE_COOKIE; i++) {
+		if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+			return -EINVAL;
+		to[i] = (uint8_t)byte;
+	}
+	return 0;
+}
+
+bool net_keeps(const uint8_t *cookie)
+{
+	return cookie[strlen(COOKIE_MAGIC)] == COOKIE_KEPT;
+}
+
 const struct net_link *net_link_named(const struct net_picture *p, const char *name)
 {
 	for (size_t i = 0; i < p->n_links; i++)
@@ -147,10 +166,12 @@ static int look_at_ingress(struct net_choice *c, const struct net_picture *p, st
 		if (!net_is_ours(&p->filters[i]))
 			return foreign(p, c->uplink, q, &p->filters[i], err);
 		ours++;
+		c->kept |= net_keeps(p->filters[i].cookie);
 	}
 	if (strcmp(q->kind, "clsact") != 0)
 		return foreign(p, c->uplink, q, NULL, err);
 	c->qdisc = ours ? QDISC_JOINED : QDISC_FOUND;
+	c->kept |= !ours;
 	return 0;
 }
 

@@ -10,6 +10,8 @@
 #include "supervisor/net/wire.h"
 
 #define COOKIE_MAGIC "urnc" /* the first bytes of every cookie of ours */
+/* Then a byte that says to who comes later: the qdisc was there before the first of us. */
+#define COOKIE_KEPT  'f'
 
 /* Preferences of filters, below by slot; a lower one is asked first. */
 #define PREF_COPY  10000u /* a further guest's copy, and its guard at the egress */
@@ -33,6 +35,7 @@ struct net_choice {
 	char tap[IFNAMSIZ];
 	int slot;
 	enum net_qdisc_is qdisc;
+	bool kept; /* found by us, or by who we join: nobody of us removes it */
 	const char *why_none;
 };
 
@@ -46,6 +49,9 @@ const struct net_qdisc *net_ingress(const struct net_picture *p, int index);
 bool net_is_tap_name(const char *name);
 /* It has a cookie that is ours, though perhaps another task's. */
 bool net_is_ours(const struct net_filter *f);
+/* A cookie of WIRE_COOKIE bytes from hex; -EINVAL. And is it marked as COOKIE_KEPT says? */
+int net_read_cookie(uint8_t *to, const char *hex);
+bool net_keeps(const uint8_t *cookie);
 
 /**
  * net_choose() - all of it, from a picture with the filters of the uplink

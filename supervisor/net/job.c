@@ -21,11 +21,15 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define TURN_MS    10
+#define TURN_TRIES 200
 
 struct job {
 	json_object *args; /* lent */
-	int netns;         /* open, and locked */
+	int netns;         /* open, and locked if nobody else keeps it so */
 	struct stat st;
 	bool host; /* it is the one that we come from */
 	struct net_talk talk;
@@ -87,6 +91,19 @@ static int check_identity(const struct job *j, const char *path, struct err *err
 	return check_process(j->args, err);
 }
 
+/* Any process of the pod can open that file, and lock it for ever: so jobs take turns,
+ * but wait no longer than ten of us would need. What two at once could do to each other
+ * the kernel refuses by EEXIST. */
+static int take_turn(int netns)
+{
+	const struct timespec pause = { .tv_nsec = TURN_MS * 1000000L };
+	int rc;
+
+	for (int i = 0; (rc = flock(netns, LOCK_EX | LOCK_NB)) < 0 && i < TURN_TRIES; i++)
+		(void)nanosleep(&pause, NULL);
+	return rc < 0 && errno != EWOULDBLOCK ? -1 : 0;
+}
+
 static int enter(struct job *j, json_object *args, struct err *err)
 {
 	const char *path = text_arg(args, "path");
@@ -102,7 +119,7 @@ static int enter(struct job *j, json_object *args, struct err *err)
 	if (rc < 0)
 		return rc;
 	j->host = own.st_dev == j->st.st_dev && own.st_ino == j->st.st_ino;
-	if (flock(j->netns, LOCK_EX) < 0 || setns(j->netns, CLONE_NEWNET) < 0)
+	if (take_turn(j->netns) < 0 || setns(j->netns, CLONE_NEWNET) < 0)
 		return err_set(err, errno, "enter network namespace %s", path);
 	return talk_open(&j->talk, err);
 }
@@ -158,6 +175,8 @@ static void put_choice(json_object *o, const struct net_choice *c)
 	json_object_object_add(o, "tap", json_object_new_string(c->tap));
 	json_object_object_add(o, "slot", json_object_new_int(c->slot));
 	json_object_object_add(o, "qdisc", json_object_new_string(net_qdisc_name(c->qdisc)));
+	if (c->kept)
+		json_object_object_add(o, "kept", json_object_new_boolean(true));
 }
 
 static int answer(json_object *o, struct err *err)
@@ -207,20 +226,6 @@ struct plan {
 	uint8_t cookie[WIRE_COOKIE];
 };
 
-static int read_cookie(uint8_t *to, const char *hex)
-{
-	unsigned int byte;
-
-	if (strlen(hex) != 2 * WIRE_COOKIE)
-		return -EINVAL;
-	for (size_t i = 0; i < WIRE_COOKIE; i++) {
-		if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
-			return -EINVAL;
-		to[i] = (uint8_t)byte;
-	}
-	return 0;
-}
-
 static int read_plan(struct plan *p, json_object *args, struct err *err)
 {
 	int qdisc = net_qdisc_of(text_arg(args, "qdisc"));
@@ -232,7 +237,7 @@ static int read_plan(struct plan *p, json_object *args, struct err *err)
 			    .mtu = (uint32_t)number_arg(args, "mtu") };
 	if (!*p->iface || !net_is_tap_name(p->tap) || !*p->alias || p->index <= 0 ||
 	    p->slot >= SLOT_MAX || strlen(p->alias) >= WIRE_ALIAS || qdisc < 0 ||
-	    read_cookie(p->cookie, text_arg(args, "cookie")) < 0)
+	    net_read_cookie(p->cookie, text_arg(args, "cookie")) < 0)
 		return err_say(err, EINVAL, "network: the row does not name what is to be made");
 	p->qdisc = (enum net_qdisc_is)qdisc;
 	return 0;
@@ -250,7 +255,8 @@ static int check_plan(struct job *j, const struct plan *p, struct err *err)
 	    strcmp(now.uplink->name, p->iface) != 0)
 		return err_say(err, ESTALE, "network: %s is not the pod's interface any more",
 			       p->iface);
-	if (strcmp(now.tap, p->tap) != 0 || now.qdisc != p->qdisc)
+	if (strcmp(now.tap, p->tap) != 0 || now.qdisc != p->qdisc ||
+	    now.kept != net_keeps(p->cookie))
 		return err_say(err, EAGAIN, "network: %s or the ingress of %s was taken since we "
 			       "looked", p->tap, p->iface);
 	return 0;
@@ -298,6 +304,23 @@ static int wire_tap(struct job *j, const struct plan *p, int tap, struct err *er
 	return rc;
 }
 
+/* Gone meanwhile is as good. */
+static int gone(int rc)
+{
+	return rc == -ENOENT || rc == -ENODEV || rc == -EINVAL ? 0 : rc;
+}
+
+/* Somebody was faster since check_plan(): his qdisc stays. Without the tap nothing says
+ * that one is ours, and nothing of us is left. */
+static int lost_race(struct job *j, const struct plan *p, int tap, struct err *err)
+{
+	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
+	int rc = gone(talk_do(&j->talk, wire_del_link(buf, tap), err, "remove %s", p->tap));
+
+	return rc < 0 ? rc : err_say(err, EAGAIN, "network: the ingress of %s was taken since we "
+				     "looked", p->iface);
+}
+
 /* To the first guest: all; to a further one: a copy, and what protects the others. */
 static int wire_uplink(struct job *j, const struct plan *p, int tap, struct err *err)
 {
@@ -314,6 +337,8 @@ static int wire_uplink(struct job *j, const struct plan *p, int tap, struct err 
 	size_t n = p->qdisc == QDISC_JOINED ? 3 : 1;
 	int rc = p->qdisc == QDISC_MADE ? add_qdisc(j, p->iface, p->index, "clsact", err) : 0;
 
+	if (rc == -EEXIST)
+		return lost_race(j, p, tap, err);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct wire_filter f = list[i];
 
@@ -374,12 +399,6 @@ leave_alone(json_object *left, const char *fmt, ...)
 	json_object_array_add(left, json_object_new_string(text));
 }
 
-/* Gone meanwhile is as good. */
-static int gone(int rc)
-{
-	return rc == -ENOENT || rc == -ENODEV || rc == -EINVAL ? 0 : rc;
-}
-
 /* The recorded one, or, while its index is not known, the one of that name and alias. */
 static const struct net_link *find_tap(const struct job *j, const struct plan *p)
 {
@@ -428,7 +447,7 @@ static int unwire_uplink(struct job *j, const struct plan *p, bool proved, json_
 	if (!q)
 		return 0;
 	rc = drop_filters(j, p, &ours, &rest, err);
-	if (rc < 0 || p->qdisc == QDISC_FOUND || rest > 0)
+	if (rc < 0 || p->qdisc == QDISC_FOUND || net_keeps(p->cookie) || rest > 0)
 		return rc; /* whoever else uses it removes it */
 	if (!(proved || ours) || strcmp(q->kind, "clsact") != 0) {
 		leave_alone(left, "the %s qdisc of %s is not ours", q->kind, p->iface);

@@ -12,8 +12,10 @@
  *
  * Failures: the name is taken between look and making: looked again. Undo: the namespace
  * is gone, or its number belongs to another one now: nothing of ours is left. It is
- * looked for at its path, at init, and then at every process.
+ * looked for at its path, at init, and then at every process; and again, if what it was
+ * found at is gone when the child gets there, until it is found nowhere.
  */
+#include "supervisor/net/choose.h"
 #include "supervisor/net/net.h"
 #include "supervisor/bundle/json.h"
 #include "supervisor/step/step.h"
@@ -167,7 +169,8 @@ static void keep_answer(struct step *step, json_object *seen)
 
 /* ---- apply -------------------------------------------------------------------- */
 
-static void name_ours(struct step *step, struct step_env *env)
+/* @kept: see COOKIE_KEPT. */
+static void name_ours(struct step *step, struct step_env *env, bool kept)
 {
 	const struct task_key *key = &step->task->key;
 	struct node *node = env->node;
@@ -175,7 +178,8 @@ static void name_ours(struct step *step, struct step_env *env)
 	char cookie[40];
 
 	(void)snprintf(alias, sizeof(alias), "urunc:%s/%s/%s", key->daemon, key->ns, key->id);
-	(void)snprintf(cookie, sizeof(cookie), "75726e63%08x%016llx", (uint32_t)node->random(node),
+	(void)snprintf(cookie, sizeof(cookie), "75726e63%02x%06x%016llx",
+		       kept ? COOKIE_KEPT : 0, (uint32_t)node->random(node) & 0xffffff,
 		       (unsigned long long)node->random(node));
 	json_put_text(step->have, "alias", alias);
 	json_put_text(step->have, "cookie", cookie);
@@ -206,7 +210,7 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 		return no_network(step, env, json_text(seen, "none", ""), err);
 	if (!json_text(seen, "tap", NULL) || !json_text(seen, "iface", NULL))
 		return err_say(err, EPROTO, "look at the network: its answer names no tap");
-	name_ours(step, env);
+	name_ours(step, env, json_true(seen, "kept"));
 	rc = step_save(step, env, err);
 	return rc < 0 ? rc : start_job(step, env, JOB_NET_ATTACH, next, err);
 }
@@ -261,6 +265,16 @@ static int start_over(struct step *step, struct step_env *env, struct wait *next
 	return rc == STEP_DONE ? look_again(step, env, next, err) : rc;
 }
 
+static int started_over(struct step *step, struct step_env *env, const struct wake *wake,
+			struct wait *next, struct err *err)
+{
+	int rc = step_job_result(env, wake, "take the network back", err);
+
+	if (rc == -ENOENT || rc == -ESTALE)
+		rc = detach(step, env, next, err);
+	return rc == STEP_DONE ? look_again(step, env, next, err) : rc;
+}
+
 static int refused(struct step *step, const char *mode, struct err *err)
 {
 	if (strcmp(mode, "static") == 0)
@@ -283,12 +297,8 @@ static int network_apply(struct step *step, struct step_env *env, const struct w
 		return refused(step, mode, err);
 	if (wake->why == WAKE_BEGIN || wake->why == WAKE_RESUME)
 		return named ? start_over(step, env, next, err) : look(step, env, next, err);
-	if (json_true(step->have, "undoing")) {
-		int rc = step_job_result(env, wake, "take the network back", err);
-
-		return rc < 0 && rc != -ENOENT && rc != -ESTALE
-			       ? rc : look_again(step, env, next, err);
-	}
+	if (json_true(step->have, "undoing"))
+		return started_over(step, env, wake, next, err);
 	return named ? attached(step, env, wake, next, err)
 		     : looked(step, env, wake, next, err);
 }
@@ -306,8 +316,10 @@ static void say_what_is_left(struct step *step, struct step_env *env, const char
 			  json_object_get_string(json_object_array_get_idx(left, i)));
 }
 
+/* A process that was found in there may have ended before the child came to it: others
+ * may be in there still. undo_ms is the end of it. */
 static int detached(struct step *step, struct step_env *env, const struct wake *wake,
-		    struct err *err)
+		    struct wait *next, struct err *err)
 {
 	auto_free char *text = NULL;
 	int rc;
@@ -319,7 +331,7 @@ static int detached(struct step *step, struct step_env *env, const struct wake *
 		return STEP_DONE;
 	}
 	rc = step_job_result(env, wake, "take the network back", err);
-	return rc == -ENOENT || rc == -ESTALE ? STEP_DONE : rc;
+	return rc == -ENOENT || rc == -ESTALE ? detach(step, env, next, err) : rc;
 }
 
 static int network_undo(struct step *step, struct step_env *env, const struct wake *wake,
@@ -331,7 +343,7 @@ static int network_undo(struct step *step, struct step_env *env, const struct wa
 	if (wake->why == WAKE_DEADLINE)
 		return step_late(step, "taking back the network", err);
 	if (wake->why == WAKE_CHILD)
-		return detached(step, env, wake, err);
+		return detached(step, env, wake, next, err);
 	return detach(step, env, next, err);
 }
 

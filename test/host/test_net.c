@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -288,6 +289,36 @@ static void test_an_empty_clsact_of_somebody_else_is_used_and_stays(void **state
 	assert_string_equal(now, had);
 }
 
+static void test_a_found_clsact_stays_when_the_last_of_two_guests_leaves(void **state)
+{
+	struct pod *p = *state;
+	struct guest a, b;
+	char had[4096];
+	char now[4096];
+
+	net_rig_run(IN_POD "tc qdisc add dev eth0 clsact", p->path);
+	net_rig_snapshot(p, had, sizeof(had));
+	net_rig_make(p, &a, 1);
+	net_rig_make(p, &b, 2);
+	assert_non_null(strstr(b.have, "\"qdisc\":\"joined\""));
+	net_rig_unmake(p, &a);
+	net_rig_unmake(p, &b);
+	net_rig_snapshot(p, now, sizeof(now));
+	assert_string_equal(now, had);
+}
+
+static void test_who_keeps_the_lock_of_the_namespace_stops_nobody(void **state)
+{
+	struct pod *p = *state;
+	struct guest g;
+	auto_fd int lock = open(p->path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	net_rig_look(p, &g, 1);
+	assert_string_equal(g.tap, "tap0_urunc");
+	net_rig_as_before(p);
+}
+
 static void test_an_empty_clsact_that_came_after_the_look_stays_too(void **state)
 {
 	struct pod *p = *state;
@@ -399,6 +430,8 @@ int main(void)
 		TEST(test_a_foreign_tap_of_the_name_is_passed_over_and_untouched),
 		TEST(test_a_foreign_ingress_is_refused_by_name_and_untouched),
 		TEST(test_an_empty_clsact_of_somebody_else_is_used_and_stays),
+		TEST(test_a_found_clsact_stays_when_the_last_of_two_guests_leaves),
+		TEST(test_who_keeps_the_lock_of_the_namespace_stops_nobody),
 		TEST(test_an_empty_clsact_that_came_after_the_look_stays_too),
 		TEST(test_a_filter_that_somebody_adds_keeps_its_qdisc),
 		TEST(test_two_guests_of_a_pod_both_hear_and_end_no_connection),

@@ -231,7 +231,61 @@ static void a_namespace_that_is_gone_leaves_nothing_to_undo(void **state)
 	rig_close(&r);
 	open_made(&r);
 	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_WAIT);
+	fake_find(&r.f, NETNS)->what.ino = 78;
 	assert_int_equal(rig_undo_child(&r, EXITED(ESTALE), "another one"), STEP_DONE);
+	rig_close(&r);
+}
+
+static void who_ends_before_the_child_comes_is_not_the_end_of_the_namespace(void **state)
+{
+	struct fake_proc *first, *second;
+	struct rig r;
+
+	(void)state;
+	open_made(&r);
+	fake_remove(&r.f, NETNS);
+	first = fake_add_proc(&r.f, 4321, 5, NULL);
+	second = fake_add_proc(&r.f, 4322, 6, NULL);
+	first->info.netns = second->info.netns = 77;
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_non_null(strstr(r.f.line, "\\/4321\\/ns"));
+	first->gone = true;
+	assert_int_equal(rig_undo_child(&r, EXITED(ENOENT), "gone"), STEP_WAIT);
+	assert_int_equal(r.f.job, JOB_NET_DETACH);
+	assert_non_null(strstr(r.f.line, "\\/4322\\/ns"));
+	second->gone = true;
+	assert_int_equal(rig_undo_child(&r, EXITED(ENOENT), "gone"), STEP_DONE);
+	rig_close(&r);
+}
+
+static void an_apply_that_takes_back_looks_for_the_namespace_again_too(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_named(&r);
+	assert_int_equal(rig_apply(&r, WAKE_RESUME), STEP_WAIT);
+	assert_int_equal(rig_apply_child(&r, EXITED(ESTALE), "another one"), STEP_WAIT);
+	assert_int_equal(r.f.job, JOB_NET_DETACH);
+	assert_non_null(strstr(rig_have(&r), "'undoing':true"));
+	fake_remove(&r.f, NETNS);
+	assert_int_equal(rig_apply_child(&r, EXITED(ENOENT), "gone"), STEP_WAIT);
+	assert_int_equal(r.f.job, JOB_NET_LOOK);
+	rig_close(&r);
+}
+
+static void the_cookie_says_that_the_qdisc_is_not_ours_to_remove(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_named(&r);
+	assert_non_null(strstr(rig_have(&r), "'cookie':'75726e6300"));
+	rig_close(&r);
+	open_pod(&r);
+	assert_int_equal(rig_apply_child(&r, 0, "{\"iface\":\"eth0\",\"tap\":\"tap0_urunc\","
+					 "\"qdisc\":\"joined\",\"kept\":true}"), STEP_WAIT);
+	assert_non_null(strstr(rig_have(&r), "'cookie':'75726e6366"));
 	rig_close(&r);
 }
 
@@ -330,6 +384,9 @@ int main(void)
 		TEST(an_apply_under_way_is_taken_back_and_made_anew),
 		TEST(undo_hands_over_every_identity_and_notes_what_is_left),
 		TEST(a_namespace_that_is_gone_leaves_nothing_to_undo),
+		TEST(who_ends_before_the_child_comes_is_not_the_end_of_the_namespace),
+		TEST(an_apply_that_takes_back_looks_for_the_namespace_again_too),
+		TEST(the_cookie_says_that_the_qdisc_is_not_ours_to_remove),
 		TEST(another_namespace_under_the_path_is_not_entered),
 		TEST(a_namespace_without_its_path_is_found_at_a_process),
 		TEST(undo_of_a_row_without_names_does_nothing),
