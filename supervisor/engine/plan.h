@@ -33,7 +33,7 @@
  *     "uid","gid": number,             the spec's user; absent: 0
  *     "pid_namespace": "private" | "shared",
  *     "rootfs_choice": "best-effort" | "required",
- *     "unikernel": { "type","monitor","monitor_path","binary", ... }  absent: none }
+ *     "unikernel": { "type","monitor","binary", ... }  absent: none }
  */
 
 #include "journal/journal.h"

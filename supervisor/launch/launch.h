@@ -21,7 +21,7 @@
  *   /usr, /lib, ... the host's, read only: for the monitor's libraries and data
  *   /dev            null, zero, full, random, urandom, net/tun, vhost-net; kvm, unless "accel" is
  *                   "none"; the last three if the host has them. CAP_MKNOD is never given
- *   /proc           of its pid namespace, if that is its own
+ *   /proc           of its pid namespace, if that is its own; what the spec masks is empty
  *   /tmp            empty
  */
 
@@ -38,7 +38,7 @@
  *		  "namespaces": as in the spec, "hostname": text, "cgroups": [path],
  *		  "process": as in the spec, "program": path of the monitor,
  *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
- *		  "private_pids": bool }
+ *		  "private_pids": bool, "masked": as in the spec }
  *
  * It has its talk at SPAWN_TALK_FD.
  */

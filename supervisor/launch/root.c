@@ -45,7 +45,8 @@ static bool below(const char *path, const char *folder)
 static bool is_shown(const struct root *r, const char *path)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (r->binds[i].folder && below(path, r->binds[i].path))
+		if (strcmp(path, r->binds[i].path) == 0 ||
+		    (r->binds[i].folder && below(path, r->binds[i].path)))
 			return true;
 	return false;
 }
@@ -225,16 +226,46 @@ static int devices(json_object *args, struct err *err)
 	return rc;
 }
 
+/* Of what is masked, only /proc is in this root. */
+static int mask(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (!below(path, "/proc") || stat(++path, &st) < 0)
+		return 0;
+	if (S_ISDIR(st.st_mode))
+		return tmpfs(path, MS_RDONLY | MS_NODEV | MS_NOEXEC, "mode=755,size=4k", err);
+	if (mount("dev/null", path, NULL, MS_BIND, NULL) < 0)
+		return err_set(err, errno, "mask /%s", path);
+	return 0;
+}
+
+static int proc(json_object *args, struct err *err)
+{
+	json_object *list = launch_member(args, "masked", json_type_array);
+	size_t n = list ? json_object_array_length(list) : 0;
+	int rc = 0;
+
+	if (mount("proc", "proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_set(err, errno, "mount /proc in the monitor's root");
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		const char *path = json_object_get_string(json_object_array_get_idx(list, i));
+
+		rc = path ? mask(path, err) : 0;
+	}
+	return rc;
+}
+
 static int proc_and_tmp(json_object *args, struct err *err)
 {
 	json_object *own = launch_member(args, "private_pids", json_type_boolean);
+	int rc = 0;
 
 	if (mkdir("proc", 0555) < 0 || mkdir("tmp", 01777) < 0)
 		return err_set(err, errno, "make /proc and /tmp in the monitor's root");
-	if (own && json_object_get_boolean(own) &&
-	    mount("proc", "proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		return err_set(err, errno, "mount /proc in the monitor's root");
-	return tmpfs("tmp", MS_NODEV | MS_NOEXEC, "mode=1777,size=64m", err);
+	if (json_object_get_boolean(own))
+		rc = proc(args, err);
+	return rc < 0 ? rc : tmpfs("tmp", MS_NODEV | MS_NOEXEC, "mode=1777,size=64m", err);
 }
 
 /* Whoever mounted it so meant it. */

@@ -125,8 +125,24 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	json_put(args, "private_pids", json_object_new_boolean(spec->own_pidns));
 	hand(args, "namespaces", member(member(spec->json, "linux"), "namespaces"));
 	hand(args, "process", member(spec->json, "process"));
+	hand(args, "masked", member(member(spec->json, "linux"), "maskedPaths"));
 	put_list(args, "shown", env->config->monitor_paths);
 	return put_cgroups(args, env, err);
+}
+
+/* By its options: the type of a bind mount says nothing. */
+static bool is_bind(json_object *mount)
+{
+	json_object *options = json_list(mount, "options");
+	size_t n = options ? json_object_array_length(options) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *word = json_object_get_string(json_object_array_get_idx(options, i));
+
+		if (word && (strcmp(word, "bind") == 0 || strcmp(word, "rbind") == 0))
+			return true;
+	}
+	return strcmp(json_text(mount, "type", ""), "bind") == 0;
 }
 
 static size_t count_binds(const struct spec *spec)
@@ -136,8 +152,57 @@ static size_t count_binds(const struct spec *spec)
 	size_t binds = 0;
 
 	for (size_t i = 0; i < n; i++)
-		binds += strcmp(json_text(json_object_array_get_idx(mounts, i), "type", ""), "bind") == 0;
+		binds += is_bind(json_object_array_get_idx(mounts, i));
 	return binds;
+}
+
+/* What an empty or zero one asks for is nothing. */
+static bool asks(json_object *value)
+{
+	switch (json_object_get_type(value)) {
+	case json_type_array:
+		return json_object_array_length(value) > 0;
+	case json_type_object:
+		return json_object_object_length(value) > 0;
+	case json_type_string:
+		return json_object_get_string_len(value) > 0;
+	case json_type_null:
+	case json_type_boolean:
+	case json_type_double:
+	case json_type_int:
+		break;
+	}
+	return json_object_get_boolean(value);
+}
+
+static json_object *at_path(json_object *o, const char *path)
+{
+	while (o && *path) {
+		char name[32];
+		int len = (int)strcspn(path, ".");
+
+		(void)snprintf(name, sizeof(name), "%.*s", len, path);
+		o = member(o, name);
+		path += len + (path[len] == '.');
+	}
+	return o;
+}
+
+static void note_unheeded(struct step *step, struct step_env *env, const struct spec *spec)
+{
+	static const char *const unheeded[] = {
+		"process.apparmorProfile", "process.selinuxLabel", "linux.sysctl",
+		"linux.resources.blockIO", "linux.resources.hugepageLimits",
+		"linux.resources.unified", "linux.resources.memory.swap",
+		"linux.resources.memory.reservation",
+	};
+	size_t binds = count_binds(spec);
+
+	if (binds)
+		step_note(step, env, "%zu bind mounts of the spec are not given to the guest", binds);
+	for (size_t i = 0; i < ARRAY_SIZE(unheeded); i++)
+		if (asks(at_path(spec->json, unheeded[i])))
+			step_note(step, env, "%s of the spec is not set for the monitor", unheeded[i]);
 }
 
 /* What an OCI runtime would do, and nobody does here. */
@@ -145,10 +210,9 @@ static int check(struct step *step, struct step_env *env, const struct spec *spe
 		 struct err *err)
 {
 	json_object *hooks = member(spec->json, "hooks");
-	const char *inside = member(hooks, "createContainer")  ? "createContainer"
-			     : member(hooks, "startContainer") ? "startContainer"
-							       : NULL;
-	size_t binds = count_binds(spec);
+	const char *inside = asks(member(hooks, "createContainer"))  ? "createContainer"
+			     : asks(member(hooks, "startContainer")) ? "startContainer"
+								     : NULL;
 
 	if (spec->terminal)
 		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime has no "
@@ -156,8 +220,7 @@ static int check(struct step *step, struct step_env *env, const struct spec *spe
 	if (inside)
 		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime runs no %s "
 			       "hooks", inside);
-	if (binds)
-		step_note(step, env, "%zu bind mounts of the spec are not given to the guest", binds);
+	note_unheeded(step, env, spec);
 	return 0;
 }
 

@@ -29,8 +29,8 @@ extern const struct step_ops step_limits;
 struct limit {
 	const char *what;    /* in the spec  */
 	const char *file[2]; /* version 1, 2 */
-	char text[2][64];
-	bool asked, set;
+	char text[2][VALUE_MAX];
+	bool asked, set, cut;
 };
 enum { MEMORY, SHARES, PERIOD, QUOTA, PIDS, CPUS, MEMS, LIMITS_N };
 
@@ -50,7 +50,8 @@ static void put(struct limit *l, int version, const char *fmt, ...)
 
 	l->asked = true;
 	va_start(ap, fmt);
-	(void)vsnprintf(l->text[version - 1], sizeof(l->text[0]), fmt, ap);
+	if (vsnprintf(l->text[version - 1], sizeof(l->text[0]), fmt, ap) >= (int)sizeof(l->text[0]))
+		l->cut = true;
 	va_end(ap);
 }
 
@@ -61,10 +62,11 @@ static void read_cpu(struct limit *list, json_object *cpu)
 	int64_t quota = json_int(cpu, "quota", 0);
 
 	if (shares > 1) {
-		int64_t weight = 1 + (shares - 2) * 9999 / 262142;
+		int64_t most = shares < 262144 ? shares : 262144;
+		int64_t weight = 1 + (most - 2) * 9999 / 262142;
 
 		put(&list[SHARES], 1, "%" PRId64, shares);
-		put(&list[SHARES], 2, "%" PRId64, weight < 10000 ? weight : 10000);
+		put(&list[SHARES], 2, "%" PRId64, weight);
 	}
 	if (period > 0)
 		put(&list[PERIOD], 1, "%" PRId64, period);
@@ -87,7 +89,8 @@ static void read_limits(struct limit *list, json_object *resources)
 
 	for (int v = 1; v <= 2; v++) {
 		if (memory > 0)
-			put(&list[MEMORY], v, "%" PRId64, memory + MONITOR_MEMORY);
+			put(&list[MEMORY], v, "%" PRId64,
+			    memory < INT64_MAX - MONITOR_MEMORY ? memory + MONITOR_MEMORY : INT64_MAX);
 		if (pids > 0)
 			put(&list[PIDS], v, "%" PRId64, pids);
 	}
@@ -222,6 +225,10 @@ static int set_all(struct step *step, struct step_env *env, json_object *resourc
 		return err_say(err, EIO, "the cgroups of %s/%s can't be read from the journal",
 			       step->task->key.ns, step->task->key.id);
 	read_limits(list, resources);
+	for (int i = 0; i < LIMITS_N && rc == 0; i++)
+		if (list[i].cut)
+			rc = err_say(err, E2BIG, "%s of %s/%s can't be set: more than %d bytes",
+				     list[i].what, step->task->key.ns, step->task->key.id, VALUE_MAX - 1);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = take(step, env->node, json_object_array_get_idx(folders, i), list, err);
 	for (int i = 0; i < LIMITS_N && rc == 0; i++)

@@ -3,7 +3,7 @@
  * rootfs_choice.c - what does the guest boot from, and is its monitor here?
  *
  * want: { "policy": "best-effort" | "required", "path": value of PATH,
- *         "unikernel": { "type", "monitor", "monitor_path", ... },  see annotations.h
+ *         "unikernel": { "type", "monitor", ... },  see annotations.h
  *         "rootfs": [ { "type", "source" } ]  what Create mounted }
  * have: { "choice": see guest_rootfs_name(), "reason",
  *         "path": the file in the rootfs, device or folder; "mounted": where that is,
@@ -43,20 +43,16 @@ static void facts_clear(struct facts *f)
 	free(f->monitor);
 }
 
-/* The monitor's binary: where it was said to be, or in PATH. */
+/* The monitor's binary, in PATH. */
 static int find_monitor(struct step *step, struct step_env *env, struct facts *f,
 			struct err *err)
 {
 	const struct monitor *monitor = f->in.monitor;
-	const char *given = json_text(f->unikernel, "monitor_path", "");
-	int rc = runtime_search(env->node, given[0] ? given : monitor->binary,
-				json_text(step->want, "path", ""), &f->monitor, err);
+	int rc = runtime_search(env->node, monitor->binary, json_text(step->want, "path", ""),
+				&f->monitor, err);
 
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
-	if (given[0])
-		return err_say(err, ENOENT, "monitor \"%s\": there is no executable %s; install it "
-			       "or correct its path", monitor->name, given);
 	return err_say(err, ENOENT, "monitor \"%s\": %s is not in $PATH; install it",
 		       monitor->name, monitor->binary);
 }

@@ -60,7 +60,7 @@ unsigned int order_vcpus(const struct spec *spec)
 	json_object *cpu = member(resources(spec), "cpu");
 	int64_t quota = json_int(cpu, "quota", 0);
 	int64_t period = json_int(cpu, "period", 100000);
-	int64_t n = quota > 0 && period > 0 ? (quota + period - 1) / period : 1;
+	int64_t n = quota > 0 && period > 0 ? quota / period + (quota % period > 0) : 1;
 
 	return n > 255 ? 255 : (unsigned int)n;
 }

@@ -320,8 +320,6 @@ static void required_fails_with_task_reason_and_remedy(void **state)
 	(void)state;
 	fails(CHOICE("required", "mirage", "hvt", ""),
 	      "monitor \"hvt\": solo5-hvt is not in $PATH; install it");
-	fails(CHOICE("required", "mirage", "hvt", ",'monitor_path':'/opt/hvt'"),
-	      "monitor \"hvt\": there is no executable /opt/hvt; install it or correct its path");
 	fails(CHOICE("required", "linux", "xen", ""),
 	      "monitor \"xen\" is not known; use one of qemu, firecracker, cloud-hypervisor, hvt, "
 	      "spt, hyperlight-unikraft");

@@ -132,6 +132,25 @@ static void a_guest_that_writes_to_a_read_only_root_is_refused(void **state)
 	rig_close(&r);
 }
 
+static void what_is_not_heeded_is_noted_by_name(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_launch(&r, "{\"root\":{\"path\":\"rootfs\"},\"hooks\":{\"createContainer\":[]},"
+			"\"process\":{\"apparmorProfile\":\"p\",\"selinuxLabel\":\"\"},"
+			"\"mounts\":[{\"type\":\"none\",\"options\":[\"ro\",\"rbind\"]},"
+			"{\"type\":\"tmpfs\"}],"
+			"\"linux\":{\"sysctl\":{},\"resources\":{\"memory\":{\"swap\":1}}}}");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_true(rig_noted(&r, "1 bind mounts of the spec are not given to the guest"));
+	assert_true(rig_noted(&r, "process.apparmorProfile of the spec is not set"));
+	assert_true(rig_noted(&r, "linux.resources.memory.swap of the spec is not set"));
+	assert_false(rig_noted(&r, "selinuxLabel"));
+	assert_false(rig_noted(&r, "sysctl"));
+	rig_close(&r);
+}
+
 /* ---- limits, monitor ------------------------------------------------------------------ */
 
 static void limits_without_their_cgroups_fail(void **state)
@@ -143,6 +162,21 @@ static void limits_without_their_cgroups_fail(void **state)
 	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EIO);
 	assert_string_equal(r.err.text,
 			    "the cgroups of default/c1 can't be read from the journal");
+	rig_close(&r);
+}
+
+static void a_list_of_processors_that_is_too_long_is_not_cut(void **state)
+{
+	char spec[8192];
+	struct rig r;
+
+	(void)state;
+	(void)snprintf(spec, sizeof(spec), "{\"linux\":{\"resources\":{\"cpu\":{\"cpus\":\"%05000d\"}}}}", 1);
+	open_with(&r, "limits", spec);
+	add_before(&r, "cgroup", "{\"folders\":[]}");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -E2BIG);
+	assert_string_equal(r.err.text, "the processors of default/c1 can't be set: more than 4095 "
+					"bytes");
 	rig_close(&r);
 }
 
@@ -166,6 +200,8 @@ int main(void)
 		cmocka_unit_test(a_launch_without_its_cgroups_fails),
 		cmocka_unit_test(proc_is_shown_of_a_pid_namespace_of_its_own_alone),
 		cmocka_unit_test(a_guest_that_writes_to_a_read_only_root_is_refused),
+		cmocka_unit_test(what_is_not_heeded_is_noted_by_name),
+		cmocka_unit_test(a_list_of_processors_that_is_too_long_is_not_cut),
 		cmocka_unit_test(limits_without_their_cgroups_fail),
 		cmocka_unit_test(a_network_that_can_not_be_read_is_not_none),
 	};
