@@ -180,8 +180,7 @@ static void on_kill(struct call *call, const void *in)
 		call_fail(call, &err);
 }
 
-/* A created task that was never started has no exit but this. */
-static void exit_for_delete(struct task *t)
+void exit_for_delete(struct task *t)
 {
 	if (t->exit_journalled)
 		return;

@@ -21,7 +21,6 @@ struct create {
 	struct call *call; /* NULL: its plan has it */
 	struct err why;    /* no terminal came      */
 	json_object *request;
-	char *bundle;
 	char *runtime, *root;
 	uid_t uid;
 	gid_t gid;
@@ -30,7 +29,6 @@ struct create {
 static void create_free(struct create *c)
 {
 	json_object_put(c->request);
-	free(c->bundle);
 	free(c->runtime);
 	free(c->root);
 	free(c);
@@ -58,6 +56,7 @@ static void create_undone(struct create *c)
 
 	t->streams = streams_drop(t->streams);
 	create_end(c);
+	release_go_on(t);
 	service_look_idle(t->service);
 }
 
@@ -70,16 +69,33 @@ static void create_fail(struct create *c, const struct err *err)
 
 /* ---- what is asked ------------------------------------------------------------------- */
 
+/* The journal names the one that `start` was given: who comes after us removes it. */
+static int check_bundle(const struct task *t, const char *path, struct err *err)
+{
+	struct node *n = t->service->o->node;
+	struct path_ident found;
+	int rc;
+
+	if (path[0] != '/')
+		return err_say(err, EINVAL, "bundle \"%s\" is no absolute path", path);
+	rc = n->path(n, path, &found, err);
+	if (rc <= 0 || (found.dev == t->row.bundle_dev && found.ino == t->row.bundle_ino))
+		return rc < 0 ? rc : 0; /* one that is gone: its config is missed */
+	return err_say(err, EINVAL, "bundle %s of task %s is not the one that start was given, %s",
+		       path, t->row.key.id, t->row.bundle);
+}
+
 static int check(const struct task *t, const Containerd__Task__V2__CreateTaskRequest *in,
 		 struct err *err)
 {
+	int rc;
+
 	if (task_exists(t) || t->creating)
 		return err_say(err, EEXIST, "task %s", in->id);
-	if (t->going)
+	if (t->going || t->release)
 		return err_say(err, ESHUTDOWN, "task %s is going", in->id);
-	if (in->bundle[0] != '/')
-		return err_say(err, EINVAL, "bundle \"%s\" is no absolute path", in->bundle);
-	return task_may_change(t, err);
+	rc = check_bundle(t, in->bundle, err);
+	return rc < 0 ? rc : task_may_change(t, err);
 }
 
 static struct request_mount *mounts_of(const Containerd__Task__V2__CreateTaskRequest *in)
@@ -172,8 +188,7 @@ static int read_request(struct create *c, const Containerd__Task__V2__CreateTask
 		return rc;
 	c->uid = (uid_t)json_uint(options, "io_uid", 0);
 	c->gid = (gid_t)json_uint(options, "io_gid", 0);
-	c->bundle = strdup(in->bundle);
-	return c->bundle ? 0 : err_set(err, ENOMEM, "create");
+	return 0;
 }
 
 /* ---- the plan -------------------------------------------------------------------------- */
@@ -196,13 +211,14 @@ static void created(struct create *c)
 	struct task *t = c->task;
 	struct err err = ERR_INIT;
 
-	if (tell(t, c->request, &err) < 0)
+	if (task_has_journal(t, &err) < 0 || tell(t, c->request, &err) < 0)
 		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
 	outbox_kick(t->outbox);
 	out.pid = (uint32_t)t->row.init.pid;
 	call_answer(c->call, &out.base);
 	create_end(c);
 	usage_begin(t);
+	release_go_on(t);
 }
 
 static void on_taken_back(struct op *op, const struct run_end *end)
@@ -323,6 +339,14 @@ static void on_streams(void *arg, const struct err *why)
 		create_fail(c, &err);
 }
 
+/* Somebody wants it released: no client is waited for any more. */
+static int may_wait(void *arg, struct err *err)
+{
+	const struct task *t = arg;
+
+	return t->release ? err_say(err, ESHUTDOWN, "task %s is being released", t->row.key.id) : 0;
+}
+
 static void on_quiet(void *arg)
 {
 	delete_go_on(arg);
@@ -332,7 +356,8 @@ static int make_streams(struct create *c, struct err *err)
 {
 	struct task *t = c->task;
 	const struct streams_options options = {
-		.task = t, .io = &t->stdio, .id = t->row.key.id, .quiet = on_quiet, .arg = t,
+		.task = t, .io = &t->stdio, .id = t->row.key.id, .may = may_wait, .quiet = on_quiet,
+		.arg = t,
 		.names = {
 			.name = { json_text(c->request, "stdin", ""),
 				  json_text(c->request, "stdout", ""),
@@ -378,6 +403,7 @@ void create_begin(struct task *t, struct call *call, const void *in)
 		call_fail(call, &err);
 		return;
 	}
+	t->unused = false;
 	c->task = t;
 	c->call = call;
 	t->creating = c;

@@ -95,8 +95,10 @@ void execs_free(struct task *t)
 static int exit_commit(struct exec *e, struct err *err)
 {
 	struct task *t = e->task;
-	int rc = journal_begin(t->journal, err);
+	int rc = task_has_journal(t, err);
 
+	if (rc == 0)
+		rc = journal_begin(t->journal, err);
 	if (rc < 0)
 		return rc;
 	rc = exec_set_exit(t->journal, e->id, e->exit.status, e->exit.at_ns, err);
@@ -114,14 +116,29 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 	exit_write(arg);
 }
 
+int exec_new(struct exec **ret, struct task *t, struct err *err)
+{
+	struct exec *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return err_set(err, ENOMEM, "an exec");
+	*e = (struct exec){ .task = t, .next = t->execs, .stdio = STDIO_INIT };
+	t->execs = e;
+	e->timer = evtimer_new(t->service->base, on_again, e);
+	if (!e->timer) {
+		exec_free(e);
+		return err_set(err, ENOMEM, "an exec");
+	}
+	*ret = e;
+	return 0;
+}
+
+/* Without memory for the timer's place execs_go_on() finds it. */
 static void exit_later(struct exec *e)
 {
-	struct timeval tv = { .tv_usec = EXIT_AGAIN_MS * 1000 };
+	const struct timeval tv = { .tv_usec = EXIT_AGAIN_MS * 1000 };
 
-	drop_event(&e->timer);
-	e->timer = evtimer_new(e->task->service->base, on_again, e);
-	if (e->timer)
-		event_add(e->timer, &tv);
+	(void)event_add(e->timer, &tv);
 }
 
 /* Outcome before answer, as for init. */
@@ -143,6 +160,14 @@ static void exit_write(struct exec *e)
 	wait_tell(&e->waiters, &e->exit);
 	outbox_kick(t->outbox);
 	exit_go_on(t);
+}
+
+void execs_go_on(struct task *t)
+{
+	for (struct exec *e = t->execs; e; e = e->next)
+		if (e->state == EXEC_RUNNING && e->exit.at_ns &&
+		    !event_pending(e->timer, EV_TIMEOUT, NULL))
+			exit_write(e);
 }
 
 static void exit_seen(struct exec *e, int status)

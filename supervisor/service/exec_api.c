@@ -46,7 +46,6 @@ static int read_exec(struct exec *e, const Containerd__Task__V2__ExecProcessRequ
 	const char *const names[3] = { in->stdin, in->stdout, in->stderr };
 
 	e->state = EXEC_ADDED;
-	e->stdio = (struct stdio)STDIO_INIT;
 	e->terminal = in->terminal;
 	e->id = strdup(in->exec_id);
 	for (int i = 0; i < 3; i++) {
@@ -79,15 +78,10 @@ void exec_add(struct task *t, struct call *call, const void *in)
 	struct err err = ERR_INIT;
 	int rc = may_add(t, req->exec_id, &err);
 
-	if (rc == 0) {
-		e = calloc(1, sizeof(*e));
-		rc = e ? 0 : err_set(&err, ENOMEM, "exec %s", req->exec_id);
-	}
-	if (rc == 0) {
-		*e = (struct exec){ .task = t, .next = t->execs };
-		t->execs = e;
+	if (rc == 0)
+		rc = exec_new(&e, t, &err);
+	if (rc == 0)
 		rc = read_exec(e, req, &err);
-	}
 	if (rc == 0)
 		rc = tell_exec_added(t->journal, e->id, task_wall_ns(t), &err);
 	if (rc < 0) {
@@ -136,7 +130,8 @@ static void started(struct exec *e, struct call *call)
 	struct err err = ERR_INIT;
 
 	e->state = EXEC_RUNNING;
-	if (tell_exec_started(t->journal, e->id, e->process_id.pid, task_wall_ns(t), &err) < 0)
+	if (task_has_journal(t, &err) < 0 ||
+	    tell_exec_started(t->journal, e->id, e->process_id.pid, task_wall_ns(t), &err) < 0)
 		log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
 	outbox_kick(t->outbox);
 	out.pid = (uint32_t)e->process_id.pid;

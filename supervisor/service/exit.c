@@ -34,8 +34,10 @@ static void note_monitor(struct task *t)
 static int exit_commit(struct task *t, struct err *err)
 {
 	enum life_state now = t->life;
-	int rc = journal_begin(t->journal, err);
+	int rc = task_has_journal(t, err);
 
+	if (rc == 0)
+		rc = journal_begin(t->journal, err);
 	if (rc < 0)
 		return rc;
 	rc = journal_set_exit(t->journal, t->exit_how, t->exit.status, t->exit.at_ns, err);
@@ -65,14 +67,19 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 	exit_go_on(t);
 }
 
+int exit_begin(struct task *t, struct err *err)
+{
+	t->exit_again = evtimer_new(t->service->base, on_again, t);
+	return t->exit_again ? 0 : err_set(err, ENOMEM, "task %s", t->row.key.id);
+}
+
+/* Without memory for the timer's place: see exits_look_again(). */
 static void exit_later(struct task *t)
 {
-	struct timeval tv = { .tv_usec = EXIT_AGAIN_MS * 1000 };
+	const struct timeval tv = { .tv_usec = EXIT_AGAIN_MS * 1000 };
 
-	if (!t->exit_again)
-		t->exit_again = evtimer_new(t->service->base, on_again, t);
-	if (t->exit_again)
-		event_add(t->exit_again, &tv);
+	if (event_add(t->exit_again, &tv) < 0)
+		t->exit_waits = true;
 }
 
 /* Outcome before answer: nobody is told before the journal has it. */
@@ -190,6 +197,13 @@ void exit_unwatch(struct task *t)
 	t->init_gone = NULL;
 }
 
+/* Its init may still end, and nobody has seen it. */
+static bool has_init(const struct task *t)
+{
+	return (t->life == LIFE_CREATED || t->life == LIFE_RUNNING || t->life == LIFE_PAUSED) &&
+	       !t->exit.at_ns;
+}
+
 /* While a plan that moves the state is under way an exit stays a zombie: TaskStart
  * must come before TaskExit, and an undo wants to see for itself. */
 void exit_watch(struct task *t)
@@ -199,8 +213,7 @@ void exit_watch(struct task *t)
 	struct err err = ERR_INIT;
 	int fd;
 
-	if ((t->life != LIFE_CREATED && t->life != LIFE_RUNNING && t->life != LIFE_PAUSED) ||
-	    t->exit.at_ns) {
+	if (!has_init(t)) {
 		exit_unwatch(t);
 		return;
 	}
@@ -214,11 +227,12 @@ void exit_watch(struct task *t)
 	t->init_gone = event_new(t->service->base, fd, EV_READ | EV_PERSIST, on_gone, t);
 	if (t->init_gone && event_add(t->init_gone, NULL) == 0)
 		return;
-	/* No memory to watch it: look from time to time. An exit is never missed. */
+	/* No memory to watch it: look from time to time, and when a child has ended. An exit
+	 * is never missed. */
 	exit_unwatch(t);
 	t->init_gone = event_new(t->service->base, -1, EV_PERSIST, on_gone, t);
-	if (t->init_gone)
-		event_add(t->init_gone, &often);
+	if (t->init_gone && event_add(t->init_gone, &often) < 0)
+		exit_unwatch(t);
 }
 
 void exit_from_row(struct task *t)
@@ -232,11 +246,11 @@ void exit_from_row(struct task *t)
 	wait_tell(&t->waiters, &t->exit);
 }
 
-/* Somebody waits for it: his own event comes. */
+/* Somebody waits for it: he reaps it. */
 static bool is_known(const struct service *s, pid_t pid)
 {
 	for (const struct task *t = s->tasks; t; t = t->next)
-		if ((pid == t->row.init.pid && t->init_gone) || execs_know(t, pid) ||
+		if ((pid == t->row.init.pid && has_init(t)) || execs_know(t, pid) ||
 		    streams_know(t->streams, pid))
 			return true;
 	return false;
@@ -257,4 +271,14 @@ void exit_reap_orphans(struct service *s)
 			return;
 		(void)waitpid(si.si_pid, NULL, WNOHANG);
 	}
+}
+
+void exits_look_again(struct service *s)
+{
+	for (struct task *t = s->tasks; t; t = t->next) {
+		exit_watch(t);
+		execs_go_on(t);
+		exit_go_on(t);
+	}
+	exit_reap_orphans(s);
 }

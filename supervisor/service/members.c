@@ -76,6 +76,8 @@ int member_join(struct service *s, const struct join *join, struct err *err)
 	struct task_key key;
 	int rc = task_key_make(&key, g->address, g->key.ns, join->id, err);
 
+	if (rc == 0 && join->bundle[0] != '/')
+		rc = err_say(err, EINVAL, "bundle \"%s\" is no absolute path", join->bundle);
 	if (rc == 0 && s->ending)
 		rc = err_say(err, ESHUTDOWN, "the shim is on its way out");
 	if (rc == 0)
@@ -125,7 +127,10 @@ static void on_drain_over(evutil_socket_t fd, short what, void *arg)
 static void leave(struct task *t, bool finished)
 {
 	const struct timeval tv = { .tv_sec = DRAIN_MS / 1000 };
+	struct err gone = ERR_INIT;
 
+	err_say(&gone, ESHUTDOWN, "task %s leaves the shim", t->row.key.id);
+	wait_fail(&t->waiters, &gone);
 	t->left = true;
 	t->finished = finished;
 	if (t->shutdown)

@@ -44,10 +44,12 @@ static void on_deleted(struct op *op, const struct run_end *end)
 
 	if (task_refresh(t, &err) == 0)
 		exit_from_row(t);
-	if (end->state == RUN_DONE)
+	if (end->state == RUN_DONE) {
 		execs_gone(t);
-	else
+		exit_for_delete(t);
+	} else {
 		execs_watch(t);
+	}
 	if (end->state != RUN_DONE && t->release)
 		release_fail(t, &end->err);
 }
@@ -86,7 +88,7 @@ void release_go_on(struct task *t)
 	struct err err = ERR_INIT;
 	int rc = 0;
 
-	if (!t->release || t->ops)
+	if (!t->release || t->ops || t->creating)
 		return;
 	if (t->life == LIFE_RUNNING)
 		rc = release_kill(t, &err);
@@ -110,8 +112,8 @@ static void on_release(struct call *call, const void *in)
 
 	if (!t || t->going)
 		rc = err_say(&err, ENOENT, "no task %s here", req->id);
-	else if (t->release || t->creating || (task_is_busy(t) && !task_exists(t)))
-		rc = err_say(&err, EBUSY, "task %s is %s", req->id, life_state_name(t->life));
+	else if (t->release)
+		rc = err_say(&err, EBUSY, "task %s is being released", req->id);
 	else
 		rc = task_may_change(t, &err);
 	if (rc == 0)
@@ -130,8 +132,10 @@ static int look_at_member(struct task *t, const struct path_ident *bundle, struc
 	if (t->going)
 		return err_say(err, ESHUTDOWN, "task %s is going", t->row.key.id);
 	if (t->row.bundle_dev == bundle->dev && t->row.bundle_ino == bundle->ino &&
-	    t->life != LIFE_DELETED)
+	    t->life != LIFE_DELETED) {
+		t->unused = false;
 		return 1;
+	}
 	if (task_is_busy(t))
 		return err_say(err, EEXIST, "this shim serves a task %s of another bundle",
 			       t->row.key.id);

@@ -161,9 +161,11 @@ static int sync_let_go(struct task *t, struct err *err)
 	fd = rc == 0 ? n->watch(n, &s->sync, err) : rc;
 	if (fd >= 0)
 		s->synced = event_new(s->base, fd, EV_READ | EV_PERSIST, on_synced, s);
-	if (fd >= 0 && (!s->synced || event_add(s->synced, NULL) < 0))
-		rc = err_set(err, ENOMEM, "watch the flush");
-	return fd < 0 ? fd : rc;
+	if (fd < 0 || (s->synced && event_add(s->synced, NULL) == 0))
+		return fd < 0 ? fd : 0;
+	if (s->synced) /* it would say that a flush is under way, for good */
+		event_free(TAKE_PTR(s->synced));
+	return err_set(err, ENOMEM, "watch the flush");
 }
 
 static int sync_begin(struct task *t, struct err *err)
@@ -211,6 +213,7 @@ static void on_rest(evutil_socket_t fd, short what, void *arg)
 			say_unfolded(t, &err);
 	}
 	malloc_trim(0);
+	exits_look_again(s);
 }
 
 void service_rest_soon(struct service *s)
@@ -246,7 +249,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGCHLD)
-			exit_reap_orphans(s);
+			exits_look_again(s);
 		else
 			on_term(s, (int)si.ssi_signo);
 	}

@@ -114,7 +114,7 @@ static void warn(const struct streams *s, const char *text)
 /* It has been reaped. A row that can't be written is found dead by who comes next. */
 static void logger_gone(struct streams *s)
 {
-	if (s->child.pid)
+	if (s->child.pid && s->task->journal)
 		(void)journal_child_ended(s->task->journal, s->row, -1, NULL);
 	s->child.pid = 0;
 }

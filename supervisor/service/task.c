@@ -6,6 +6,7 @@
 
 #include "journal/base/cleanup.h" /* after json.h */
 
+#include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 
@@ -47,11 +48,21 @@ bool task_passes(int rc)
 	return rc == -EBUSY || rc == -ENOMEM || rc == -EINTR || rc == -EMFILE || rc == -ENFILE;
 }
 
+int task_has_journal(const struct task *t, struct err *err)
+{
+	if (t->journal)
+		return 0;
+	return err_say(err, EUCLEAN, "task %s has no journal any more; see the shim's log",
+		       t->row.key.id);
+}
+
 int task_refresh(struct task *t, struct err *err)
 {
 	struct task_row row;
-	int rc, tries = 0;
+	int rc = task_has_journal(t, err), tries = 0;
 
+	if (rc < 0)
+		return rc;
 	do {
 		*err = (struct err)ERR_INIT;
 		rc = journal_task(t->journal, &row, err);
@@ -94,7 +105,7 @@ int task_rescue(struct task *t, struct err *err)
 	struct err why = *err;
 	int rc;
 
-	if (t->ops || journal_is_rescue(t->journal))
+	if (t->ops || !t->journal || journal_is_rescue(t->journal))
 		return -err->code;
 	/* The lock goes over to the copy's handle; nobody else wants a young lease. */
 	t->journal = journal_close(t->journal);
@@ -196,6 +207,8 @@ static int task_begin(struct task *t, struct err *err)
 	if (rc == 0)
 		rc = outbox_new(&t->outbox, t->service->base, t->journal, t->row.ttrpc_address,
 				&outbox_hooks, t, err);
+	if (rc == 0)
+		rc = exit_begin(t, err);
 	if (rc == 0)
 		rc = op_resume(t, on_resumed, err);
 	if (rc < 0)

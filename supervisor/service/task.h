@@ -61,7 +61,7 @@ struct service {
 struct task {
 	struct service *service;
 	struct task *next;
-	struct journal *journal; /* the task's                                  */
+	struct journal *journal; /* the task's; NULL: a rescue of it failed      */
 	bool going;      /* its end has begun: nothing new                      */
 	bool left;       /* and is over, but for its last events                */
 	bool finished;   /* what `start` made was taken back                    */
@@ -113,6 +113,9 @@ bool task_exists(const struct task *t);
 /* Something of it exists, or is about to. */
 bool task_is_busy(const struct task *t);
 
+/* 0, or -EUCLEAN: a rescue has failed, and the task is broken. */
+int task_has_journal(const struct task *t, struct err *err);
+
 /* Read the row again. On failure the memory stays. */
 int task_refresh(struct task *t, struct err *err);
 
@@ -126,7 +129,8 @@ void task_break(struct task *t, const struct err *why);
 int task_may_change(const struct task *t, struct err *err);
 
 /* The disk takes no more: go on in a copy on tmpfs, so that what runs can still be
- * ended. 0: t->journal is the copy. Not while a plan is under way. */
+ * ended. 0: t->journal is the copy; it may be NULL on failure. Not while a plan is under
+ * way. */
 int task_rescue(struct task *t, struct err *err);
 /* May it go well in a moment? */
 bool task_passes(int rc);
@@ -166,6 +170,9 @@ void ops_stop(struct task *t);
 
 /* ---- exit.c: the end of init ------------------------------------------------------ */
 
+/* An exit must not need memory to be written later. -ENOMEM. */
+int exit_begin(struct task *t, struct err *err);
+
 /* Watch init, unless its end is to be kept for later. Call it after each change. */
 void exit_watch(struct task *t);
 void exit_unwatch(struct task *t);
@@ -176,6 +183,9 @@ void exit_from_row(struct task *t);
 /* Something ended that init's exit may have waited for. */
 void exit_go_on(struct task *t);
 
+/* Exits that there was no memory for: to watch for them, or to write them later. */
+void exits_look_again(struct service *s);
+
 /* Reap children that nobody knows, if none can be an init. */
 void exit_reap_orphans(struct service *s);
 
@@ -185,6 +195,7 @@ void wait_answer(struct call *call, const struct told_exit *exit);
 /* These take the call. */
 void wait_add(struct waiter **head, struct call *call);
 void wait_tell(struct waiter **head, const struct told_exit *exit);
+void wait_fail(struct waiter **head, const struct err *err);
 void wait_drop(struct waiter **head);
 
 /* ---- exec.c, exec_api.c: more processes in the container ----------------------------- */
@@ -207,7 +218,7 @@ struct exec {
 	struct ident process_id; /* once it has run   */
 	struct told_exit exit;   /* .at_ns 0: it has not */
 	struct event *gone;      /* its pidfd         */
-	struct event *timer;     /* for the journal   */
+	struct event *timer;     /* an exit that the journal did not take yet */
 	struct call *starting;   /* while its stdio waits for a client, or its terminal */
 	struct call *deleting;   /* while its last output is waited for                 */
 	struct err why;          /* no terminal came  */
@@ -222,8 +233,12 @@ bool execs_starting(const struct task *t);
 /* A zombie of this pid is waited for. */
 bool execs_know(const struct task *t, pid_t pid);
 struct exec *exec_of_pid(const struct task *t, pid_t pid);
+/* In the task's list. -ENOMEM. */
+int exec_new(struct exec **ret, struct task *t, struct err *err);
 struct exec *exec_free(struct exec *e); /* also from the task's list */
 void execs_free(struct task *t);
+/* Write the exits that wait without a timer. */
+void execs_go_on(struct task *t);
 void exec_watch(struct exec *e);
 /* The container goes: nobody watches them any more, its undo ends them. */
 void execs_unwatch(struct task *t);
@@ -257,7 +272,7 @@ void create_drop(struct task *t);
 
 extern const struct method shim_methods[];
 
-/* Somebody asked for the task's release: do the next thing for it. */
+/* If somebody asked for the task's release: do the next thing for it. */
 void release_go_on(struct task *t);
 
 /* ---- pids.c ------------------------------------------------------------------------- */
@@ -286,6 +301,8 @@ void usage_stats(struct task *t, struct call *call);
 extern const struct method task_methods[];
 
 void answer_empty(struct call *call);
+/* A created task that was never started has no exit but this; its waiters are told. */
+void exit_for_delete(struct task *t);
 /* Go on with a Delete that waited for plans. */
 void delete_go_on(struct task *t);
 
@@ -300,7 +317,7 @@ struct join {
 
 /* Write down one more task, as `start` does for the first. Blocks for some ms. 0: there
  * is such a task, at the list's end; -EEXIST there is another of this id, or its journal;
- * -ESHUTDOWN: no more. */
+ * -EINVAL its bundle is no absolute path; -ESHUTDOWN: no more. */
 int member_join(struct service *s, const struct join *join, struct err *err);
 
 /* What `start` made for the task is taken back, and it leaves; with the last of them the

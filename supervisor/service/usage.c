@@ -44,9 +44,12 @@ static void oom_end(struct usage *u)
 
 int usage_tell(struct task *t, struct err *err)
 {
+	int rc;
+
 	if (!t->usage || !t->usage->untold)
 		return 0;
-	return tell_oom(t->journal, task_wall_ns(t), err);
+	rc = task_has_journal(t, err);
+	return rc < 0 ? rc : tell_oom(t->journal, task_wall_ns(t), err);
 }
 
 void usage_told(struct task *t)

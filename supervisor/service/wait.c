@@ -67,6 +67,12 @@ void wait_tell(struct waiter **head, const struct told_exit *exit)
 		wait_answer(take(head), exit);
 }
 
+void wait_fail(struct waiter **head, const struct err *err)
+{
+	while (*head)
+		call_fail(take(head), err);
+}
+
 void wait_drop(struct waiter **head)
 {
 	while (*head)

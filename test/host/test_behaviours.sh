@@ -27,13 +27,6 @@ no_more_descriptors()
 	[ "$(descriptors)" -le "$fds" ]
 }
 
-# A Wait that has been sent: its caller sleeps, and has a connection.
-waits()
-{
-	grep -q 'State:	S' "/proc/$(pgrep -f "Wait id=$1")/status" &&
-		[ "$(grep -c "$(cat "$T/b/$1.addr")" /proc/net/unix)" -ge 2 ]
-}
-
 value()
 {
 	printf '%s\n' "$2" | sed -n "s/^$1=//p"
@@ -186,7 +179,7 @@ shim_start c3
 shim_create c3 >/dev/null
 shim_call c3 Wait >"$T/wait1" 2>&1 &
 one=$!
-until_true 5 waits c3
+until_true 5 shim_waits c3
 like '^pid=' "$(shim_call c3 Delete)" "what was never started is deleted"
 wait $one
 like 'exit_status=137' "$(cat "$T/wait1")" "a Wait of what is deleted unstarted is told"

@@ -190,6 +190,48 @@ yes "the last one gone, the shim ends" until_true 5 test ! -e "$(addr a1)"
 yes "and holds nothing" gone a1
 bundle_remove a1
 
+# -- a verdict that comes while Create waits for its client
+begin g b1 3051
+member g b2 3052
+mkfifo "$T/b2.out"
+shim_create b2 "stdout=$T/b2.out" >"$T/created" 2>&1 &
+made=$!
+yes "a Create waits for its client" until_true 5 answers b2 shim_pid
+shim_delete b2 >"$T/answer"
+is 0 $? "a delete of it succeeds"
+wait "$made"
+like 'is being released' "$(cat "$T/created")" "its Create is told"
+yes "and nothing of it stays" until_true 5 gone b2
+bundle_remove b2
+
+# -- one that waits for the end of a task that never began
+member g b3 3053
+shim_create b3 >/dev/null
+shim_call b3 Wait >"$T/waited" 2>&1 &
+waits=$!
+until_true 5 shim_waits b3
+shim_delete b3 >"$T/answer"
+yes "a created task is deleted" until_true 5 gone b3
+wait "$waits"
+like '^exit_status=137' "$(cat "$T/waited")" "who waited for it is answered"
+bundle_remove b3
+
+# -- a Create with another bundle
+member g b4 3054
+bundle_make b5 sleep 3055
+like 'not the one that start was given' "$(shim_call b4 Create "bundle=$T/b/b5" 2>&1)" \
+	"a Create in another bundle is refused"
+addr b4 >"$T/b/b5.addr"
+like 'no absolute path' "$(shim_call b5 Create bundle=b5 2>&1)" "and so is one in a relative one"
+no "before anything is made" live b5
+shim_call b4 Shutdown >/dev/null
+yes "the task leaves" until_true 5 gone b4
+bundle_remove b4
+bundle_remove b5
+end b1
+yes "and the last" until_true 5 gone b1
+bundle_remove b1
+
 # -- all at once
 for i in 1 2 3 4 5 6 7 8 9; do
 	ANNOTATIONS='"io.kubernetes.cri.sandbox-id": "r"' bundle_make "r$i" sleep 3100

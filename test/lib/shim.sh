@@ -8,6 +8,7 @@
 #	shim_call ID METHOD [field=value ...]
 #	shim_create ID [field=value ...]	Create, with the rootfs of the bundle
 #	shim_delete ID			the `delete` verb, as containerd calls it
+#	shim_waits ID			a Wait of it is with the shim
 #	shim_of ID			its pid, as it says itself
 #	shim_quick ID METHOD [field=value ...]	it answers in 100 ms
 #
@@ -130,6 +131,13 @@ shim_quick()
 	done
 	echo "$out"
 	return 1
+}
+
+# A Wait that has been sent: its caller sleeps, and has a connection.
+shim_waits()
+{
+	grep -q 'State:	S' "/proc/$(pgrep -f "Wait id=$1")/status" &&
+		[ "$(grep -c "$(cat "$T/b/$1.addr")" /proc/net/unix)" -ge 2 ]
 }
 
 shim_delete()
