@@ -46,11 +46,12 @@ static int serve_once(struct shim *shim, int listen_fd, struct log *log, struct 
 	return service_run(&o, err);
 }
 
-/* What the node has none of now, it may have again in a moment. */
+/* What the node has none of now, it may have again in a moment. SQLite takes a read that
+ * failed once for damage; what is damaged stays so for the last time, too. */
 static bool may_pass(int rc)
 {
 	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EIO || rc == -EBUSY ||
-	       rc == -EINTR || rc == -ENOSPC || rc == -EPERM;
+	       rc == -EINTR || rc == -ENOSPC || rc == -EPERM || rc == -EUCLEAN;
 }
 
 /* What could not begin may begin again. Who has connected meanwhile

@@ -46,7 +46,7 @@ static void take(struct check *c, const struct task_item *item, enum found found
 	bool history = item->file != NULL;
 	const char *fix = history && found == FOUND_TORN ? "remove it: history holds nothing"
 							 : founds[found].fix;
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 	char name[TASK_NAME_MAX];
 
 	task_key_json(o, &item->key);
@@ -84,7 +84,7 @@ static int print(const struct check *c, size_t files, struct err *err)
 	const struct ctl *ctl = c->ctl;
 
 	if (ctl->flags & FLAG_JSON) {
-		json_object *doc = json_object_new_object();
+		json_object *doc = out_object(CTL_UNKNOWN);
 
 		json_object_object_add(doc, "files", json_object_get(c->json));
 		return out_json(doc, err);
@@ -99,7 +99,7 @@ static int print(const struct check *c, size_t files, struct err *err)
 int ctl_check(struct ctl *ctl)
 {
 	auto_tasks struct task_list list = { .n = 0 };
-	auto_json json_object *json = json_object_new_array();
+	auto_json json_object *json = out_array(CTL_UNKNOWN);
 	struct check c = { .ctl = ctl, .json = json };
 	struct err err = ERR_INIT;
 	int status = CTL_CLEAN;

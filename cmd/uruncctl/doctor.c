@@ -15,7 +15,7 @@ struct doctor_out {
 static void take(void *arg, const struct finding *f)
 {
 	struct doctor_out *d = arg;
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 	bool node = !f->key.id[0];
 	char name[TASK_NAME_MAX];
 
@@ -41,7 +41,7 @@ static void take(void *arg, const struct finding *f)
 static int print(const struct ctl *ctl, const struct doctor_out *d, size_t tasks, struct err *err)
 {
 	if (ctl->flags & FLAG_JSON) {
-		json_object *doc = json_object_new_object();
+		json_object *doc = out_object(CTL_UNKNOWN);
 
 		json_object_object_add(doc, "tasks", json_object_new_int64((int64_t)tasks));
 		json_object_object_add(doc, "findings", json_object_get(d->json));
@@ -57,7 +57,7 @@ static int print(const struct ctl *ctl, const struct doctor_out *d, size_t tasks
 int ctl_doctor(struct ctl *ctl)
 {
 	auto_tasks struct task_list list = { .n = 0 };
-	auto_json json_object *json = json_object_new_array();
+	auto_json json_object *json = out_array(CTL_UNKNOWN);
 	struct doctor_out d = { .json = json };
 	struct err err = ERR_INIT;
 	int found = 0;

@@ -44,7 +44,7 @@ int ctl_version(struct ctl *ctl)
 		out_line(&ctl->out, TONE_PLAIN, "uruncctl %s", URUNC_VERSION);
 		return CTL_CLEAN;
 	}
-	doc = json_object_new_object();
+	doc = out_object(CTL_UNKNOWN);
 	json_object_object_add(doc, "version", json_string_of(URUNC_VERSION));
 	if (out_json(doc, &err) == 0)
 		return CTL_CLEAN;

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -335,6 +336,24 @@ static char *utf8_copy(const char *text)
 		p += n ? n : 1;
 	}
 	return copy;
+}
+
+static json_object *or_end(json_object *made, int status)
+{
+	if (made)
+		return made;
+	(void)fputs("uruncctl: there is no memory left for the report; try again\n", stderr);
+	exit(status);
+}
+
+json_object *out_object(int status)
+{
+	return or_end(json_object_new_object(), status);
+}
+
+json_object *out_array(int status)
+{
+	return or_end(json_object_new_array(), status);
 }
 
 json_object *json_string_of(const char *text)

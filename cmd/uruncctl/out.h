@@ -88,6 +88,12 @@ const char *span_text(char buf[SPAN_MAX], int64_t ms);
 /* Wall clock ms as "2026-01-31 12:34:56", in local time; "-" for 0. */
 const char *time_text(char buf[SPAN_MAX], int64_t ms);
 
+/* A new object, array. json-c takes none for an answer where it is given one: without
+ * memory for it the program says so and exits with @status. What was done is in the
+ * journal. */
+json_object *out_object(int status);
+json_object *out_array(int status);
+
 /* A string for JSON: bytes that are no UTF-8 become '?'. NULL and "" are null. */
 json_object *json_string_of(const char *text);
 /* JSON kept as text in a row, parsed again; a string if it is none. */

@@ -50,7 +50,7 @@ static void row_cells(struct ps *ps, const struct task_item *item, const struct 
 static void unreadable(struct ps *ps, const struct task_item *item, const struct err *err)
 {
 	bool known = err->code == EUCLEAN || err->code == EPROTO;
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 	char name[TASK_NAME_MAX];
 
 	table_cell(&ps->table, TONE_PLAIN, "%s", task_name(name, &item->key, ps->full));
@@ -94,7 +94,7 @@ static int print(struct ps *ps, struct err *err)
 	const struct ctl *ctl = ps->ctl;
 
 	if (ctl->flags & FLAG_JSON) {
-		json_object *doc = json_object_new_object();
+		json_object *doc = out_object(CTL_UNKNOWN);
 
 		json_object_object_add(doc, "tasks", json_object_get(ps->json));
 		return out_json(doc, err);
@@ -107,7 +107,7 @@ static int print(struct ps *ps, struct err *err)
 int ctl_ps(struct ctl *ctl)
 {
 	auto_tasks struct task_list list = { .n = 0 };
-	auto_json json_object *json = json_object_new_array();
+	auto_json json_object *json = out_array(CTL_UNKNOWN);
 	struct ps ps = { .ctl = ctl, .json = json };
 	struct err err = ERR_INIT;
 	int r = task_list_add(&list, ctl, JOURNAL_LIVE, &err);

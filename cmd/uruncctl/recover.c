@@ -47,7 +47,7 @@ static const struct {
 
 static void report_json(struct recover *rc, const struct recover_report *p)
 {
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(FSCK_BROKEN);
 
 	task_key_json(o, &p->key);
 	json_object_object_add(o, "result", json_string_of(results[p->result].name));
@@ -182,7 +182,7 @@ static int print(struct recover *rc, struct err *err)
 	const struct ctl *ctl = rc->ctl;
 
 	if (ctl->flags & FLAG_JSON) {
-		json_object *doc = json_object_new_object();
+		json_object *doc = out_object(FSCK_BROKEN);
 
 		json_object_object_add(doc, "dry_run",
 				       json_object_new_boolean(!!(rc->flags & RECOVER_DRY)));
@@ -259,7 +259,7 @@ static int work(struct recover *rc, struct err *err)
 
 int ctl_recover(struct ctl *ctl)
 {
-	auto_json json_object *json = json_object_new_array();
+	auto_json json_object *json = out_array(FSCK_BROKEN);
 	struct recover rc = { .ctl = ctl, .json = json, .flags = engine_flags(ctl->flags) };
 	struct err broken = ERR_INIT;
 	struct err err = ERR_INIT;

@@ -65,7 +65,7 @@ static void step_fact(struct show *s, const struct step_row *row, json_object *o
 static int step_visit(void *arg, const struct step_row *row, struct err *err)
 {
 	struct show *s = arg;
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 
 	(void)err;
 	s->stuck = s->stuck || row->state == ROW_STUCK;
@@ -88,7 +88,7 @@ static int run_visit(void *arg, const struct run_row *row, struct err *err)
 {
 	struct show *s = arg;
 	struct show steps = *s;
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 	int r;
 
 	json_object_object_add(o, "seq", json_object_new_int64(row->seq));
@@ -97,7 +97,7 @@ static int run_visit(void *arg, const struct run_row *row, struct err *err)
 	json_object_object_add(o, "opened_ms", json_object_new_int64(row->opened_ms));
 	json_object_object_add(o, "closed_ms", json_object_new_int64(row->closed_ms));
 	json_object_object_add(o, "error", json_string_of(row->error));
-	steps.to = json_object_new_array();
+	steps.to = out_array(CTL_UNKNOWN);
 	json_object_object_add(o, "steps", steps.to);
 	r = json_object_array_add(s->to, o);
 	if (r == 0)
@@ -110,7 +110,7 @@ static int run_visit(void *arg, const struct run_row *row, struct err *err)
 static int child_visit(void *arg, const struct child_row *row, struct err *err)
 {
 	struct show *s = arg;
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 
 	(void)err;
 	json_object_object_add(o, "seq", json_object_new_int64(row->seq));
@@ -126,7 +126,7 @@ static int child_visit(void *arg, const struct child_row *row, struct err *err)
 static int note_visit(void *arg, const struct note_row *row, struct err *err)
 {
 	struct show *s = arg;
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 
 	(void)err;
 	json_object_object_add(o, "seq", json_object_new_int64(row->seq));
@@ -147,7 +147,7 @@ static int untold(struct show *s, json_object *doc, struct err *err)
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		o = json_object_new_object();
+		o = out_object(CTL_UNKNOWN);
 		json_object_object_add(o, "seq", json_object_new_int64(event.seq));
 		json_object_object_add(o, "topic", json_string_of(event.topic));
 		json_object_object_add(o, "type", json_string_of(event.type));
@@ -160,7 +160,7 @@ static int untold(struct show *s, json_object *doc, struct err *err)
 
 static json_object *section(struct show *s, json_object *doc, const char *name)
 {
-	s->to = json_object_new_array();
+	s->to = out_array(CTL_UNKNOWN);
 	json_object_object_add(doc, name, s->to);
 	return s->to;
 }
@@ -334,7 +334,7 @@ static void print(const struct out *out, json_object *doc)
 
 static int show(struct show *s, struct err *err)
 {
-	auto_json json_object *doc = json_object_new_object();
+	auto_json json_object *doc = out_object(CTL_UNKNOWN);
 	const struct ctl *ctl = s->ctl;
 	bool ill = task_view_ill(&s->view) != NULL;
 	int r = gather(s, doc, err);

@@ -31,7 +31,7 @@ static void arrow_cells(struct table *t, enum life_state from, enum life_event e
 static json_object *arrow_json(enum life_state from, enum life_event ev)
 {
 	const struct arrow *a = life_arrow(from, ev);
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 
 	json_object_object_add(o, "from", json_string_of(life_state_name(from)));
 	json_object_object_add(o, "event", json_string_of(life_event_name(ev)));
@@ -48,7 +48,7 @@ static int print_source(enum life_format format, struct err *err)
 
 static int print(const struct ctl *ctl, struct err *err)
 {
-	auto_json json_object *arrows = json_object_new_array();
+	auto_json json_object *arrows = out_array(CTL_UNKNOWN);
 	auto_table struct table t;
 
 	table_init(&t, heads);
@@ -63,7 +63,7 @@ static int print(const struct ctl *ctl, struct err *err)
 				return err_set(err, ENOMEM, "print the states");
 		}
 	if (ctl->flags & FLAG_JSON) {
-		json_object *doc = json_object_new_object();
+		json_object *doc = out_object(CTL_UNKNOWN);
 
 		json_object_object_add(doc, "arrows", json_object_get(arrows));
 		return out_json(doc, err);

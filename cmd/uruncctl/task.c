@@ -246,7 +246,7 @@ void exit_json(json_object *to, enum exit_how how, uint32_t status, int64_t at_n
 	json_object *o = NULL;
 
 	if (how != EXIT_NONE_) {
-		o = json_object_new_object();
+		o = out_object(CTL_UNKNOWN);
 		json_object_object_add(o, "how", json_string_of(exit_how_name(how)));
 		json_object_object_add(o, "status", json_object_new_int64(status));
 		json_object_object_add(o, "at_ns", json_object_new_int64(at_ns));
@@ -259,7 +259,7 @@ static void process_json(json_object *to, const char *name, const struct ident *
 	json_object *o = NULL;
 
 	if (who->pid > 0) {
-		o = json_object_new_object();
+		o = out_object(CTL_UNKNOWN);
 		json_object_object_add(o, "pid", json_object_new_int64(who->pid));
 		json_object_object_add(o, "start", json_object_new_uint64(who->start));
 		json_object_object_add(o, "alive",
@@ -280,7 +280,7 @@ json_object *task_view_json(const struct task_view *view)
 		{ "runtime_root", row->runtime_root }, { "epoch", row->epoch },
 		{ "error", row->error },     { "ill", task_view_ill(view) },
 	};
-	json_object *o = json_object_new_object();
+	json_object *o = out_object(CTL_UNKNOWN);
 
 	task_key_json(o, &row->key);
 	json_object_object_add(o, "live", json_object_new_boolean(view->live));

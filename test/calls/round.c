@@ -324,7 +324,7 @@ static struct outcome live(struct round *r, const struct point *p, struct verb *
 }
 
 /* A line of a trace, as a name: of the function, or of the file that it is in. */
-static void name_place(const char *line, char *ret, size_t size)
+static void name_place(const struct round *r, const char *line, char *ret, size_t size)
 {
 	char command[PATH_MAX], file[PATH_MAX / 2];
 	unsigned long offset;
@@ -335,7 +335,9 @@ static void name_place(const char *line, char *ret, size_t size)
 		(void)sscanf(line, "%*[^(](%127[^+)]", ret); /* a name that it has itself */
 		return;
 	}
-	snprintf(command, sizeof(command), "addr2line -fe %s 0x%lx 2>/dev/null", file, offset);
+	/* A program goes by what it was called as: a verb is uruncctl. */
+	snprintf(command, sizeof(command), "addr2line -fe %s 0x%lx 2>/dev/null",
+		 strchr(file, '/') ? file : r->life.ctl, offset);
 	f = popen(command, "re");
 	if (f && fgets(ret, (int)size, f))
 		ret[strcspn(ret, "\n")] = '\0';
@@ -367,7 +369,7 @@ static void tell_trace(const struct round *r, const char *what, struct outcome *
 	while (f && o->why_not && n < sizeof(text) / 2 && fgets(line, sizeof(line), f)) {
 		if (strstr(line, "famine.so") || strstr(line, "libc.so"))
 			continue;
-		name_place(line, name, sizeof(name));
+		name_place(r, line, name, sizeof(name));
 		o->library = o->library || (n == 0 && is_library(name));
 		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", name);
 	}
