@@ -133,23 +133,23 @@ deps:
 	dist/install-deps
 
 unit: $(UNIT) $(SIM)
-	test/run $^
+	@test/run $^
 sim: $(SIM)
-	test/run $^
+	@test/run $^
 host: all $(HOST) tools
 	test/peers
 	test/peers qemu
-	PATH="$(CURDIR)/build/peers/bin:$$PATH" test/run $(HOST) test/host/test_*.sh
+	@PATH="$(CURDIR)/build/peers/bin:$$PATH" test/run $(HOST) test/host/test_*.sh
 containerd: all tools
-	TEST_JOBS=$${TEST_JOBS:-2} test/run test/containerd/test_*
+	@TEST_JOBS=$${TEST_JOBS:-2} test/run test/containerd/test_*
 check-guest: all tools
-	TEST_JOBS=$${TEST_JOBS:-2} test/run test/unikernel/test_*
+	@TEST_JOBS=$${TEST_JOBS:-2} test/run test/unikernel/test_*
 sweep: all tools
 	$(MAKE) MODE=crash all tools build/crash/test/unit/journal/test_crash
-	TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \
+	@TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \
 		test/sweep/test_*
 check-v2: all tools $(HOST)
-	TEST_TIMEOUT=10000 test/run test/v2/test_*
+	@TEST_TIMEOUT=10000 test/run test/v2/test_*
 power: all tools
 	test/run test/power/test_*
 fuzz:
