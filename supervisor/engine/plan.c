@@ -289,6 +289,8 @@ static json_object *network_want(json_object *request)
 	if (want) {
 		json_put(want, "init", json_object_new_boolean(true));
 		copy(want, request, "netns", "netns");
+		copy(want, member(request, "unikernel"), "type", "guest");
+		copy(want, member(request, "unikernel"), "version", "version");
 		copy(want, request, "uid", "uid");
 		copy(want, request, "gid", "gid");
 	}

@@ -83,39 +83,45 @@ const struct net_qdisc *net_ingress(const struct net_picture *p, int index)
 
 /* ---- the pod's interface -------------------------------------------------------- */
 
-static const struct net_addr *addr_of(const struct net_picture *p, int index)
+/* One that lasts, if there is any. */
+static const struct net_addr *addr_of(const struct net_picture *p, int index, uint8_t family)
 {
+	const struct net_addr *best = NULL;
+
 	for (size_t i = 0; i < p->n_addrs; i++)
-		if (p->addrs[i].index == index)
-			return &p->addrs[i];
-	return NULL;
+		if (p->addrs[i].index == index && p->addrs[i].family == family &&
+		    (!best || (p->addrs[i].lasting && !best->lasting)))
+			best = &p->addrs[i];
+	return best;
 }
 
 /* Its default route, the one that the kernel prefers. */
-static const struct net_route *route_of(const struct net_picture *p, int index)
+static const struct net_route *route_of(const struct net_picture *p, int index, uint8_t family)
 {
 	const struct net_route *best = NULL;
 
 	for (size_t i = 0; i < p->n_routes; i++)
-		if (p->routes[i].index == index && (!best || p->routes[i].metric < best->metric))
+		if (p->routes[i].index == index && p->routes[i].family == family &&
+		    (!best || p->routes[i].metric < best->metric))
 			best = &p->routes[i];
 	return best;
 }
 
-static bool usable(const struct net_picture *p, const struct net_link *l)
+static bool usable(const struct net_picture *p, const struct net_link *l, uint8_t family)
 {
 	return l->up && l->ethernet && !l->loopback && !net_is_tap_name(l->name) &&
-	       addr_of(p, l->index);
+	       addr_of(p, l->index, family);
 }
 
-const struct net_link *net_uplink(const struct net_picture *p)
+/* The first one that is usable, and has a default route of the family if any has one. */
+static const struct net_link *uplink_of(const struct net_picture *p, uint8_t family)
 {
 	const struct net_link *best = NULL;
 
 	for (size_t i = 0; i < p->n_links; i++) {
 		const struct net_link *l = &p->links[i];
 
-		if (!usable(p, l) || (p->n_routes && !route_of(p, l->index)))
+		if (!usable(p, l, family) || (p->n_routes && !route_of(p, l->index, family)))
 			continue;
 		if (!best || l->index < best->index)
 			best = l;
@@ -123,16 +129,26 @@ const struct net_link *net_uplink(const struct net_picture *p)
 	return best;
 }
 
-static void put_addresses(struct net_choice *c, const struct net_picture *p)
+const struct net_link *net_uplink(const struct net_picture *p)
 {
-	const struct net_addr *a = addr_of(p, c->uplink->index);
-	const struct net_route *r = route_of(p, c->uplink->index);
-	char ip[INET_ADDRSTRLEN];
+	const struct net_link *l = uplink_of(p, AF_INET);
 
-	(void)inet_ntop(AF_INET, &a->ip, ip, sizeof(ip));
-	(void)snprintf(c->ip, sizeof(c->ip), "%s/%u", ip, a->prefix);
-	if (r && r->gateway)
-		(void)inet_ntop(AF_INET, &r->gateway, c->gateway, sizeof(c->gateway));
+	return l ? l : uplink_of(p, AF_INET6);
+}
+
+static void put_addresses(const struct net_picture *p, int index, uint8_t family, char *ip,
+			  char *gateway)
+{
+	const struct net_addr *a = addr_of(p, index, family);
+	const struct net_route *r = route_of(p, index, family);
+	char text[INET6_ADDRSTRLEN];
+
+	if (!a)
+		return;
+	(void)inet_ntop(family, a->ip, text, sizeof(text));
+	(void)snprintf(ip, NET_IP_SIZE, "%s/%u", text, a->prefix);
+	if (r && r->via)
+		(void)inet_ntop(family, r->gateway, gateway, NET_IP_SIZE);
 }
 
 /* ---- its ingress ------------------------------------------------------------------ */
@@ -195,10 +211,11 @@ int net_choose(struct net_choice *ret, const struct net_picture *p, struct err *
 {
 	*ret = (struct net_choice){ .uplink = net_uplink(p) };
 	if (!ret->uplink) {
-		ret->why_none = "no interface that is up has an IPv4 address and the default route";
+		ret->why_none = "no interface that is up has an address and the default route";
 		return 0;
 	}
-	put_addresses(ret, p);
+	put_addresses(p, ret->uplink->index, AF_INET, ret->ip, ret->gateway);
+	put_addresses(p, ret->uplink->index, AF_INET6, ret->ip6, ret->gateway6);
 	if (name_tap(ret, p) < 0)
 		return err_say(err, EMFILE, "there are %d taps in the pod's network namespace "
 			       "already", SLOT_MAX);

@@ -9,6 +9,8 @@
 #include "journal/base/err.h"
 #include "supervisor/net/wire.h"
 
+#include <netinet/in.h>
+
 #define COOKIE_MAGIC "urnc" /* the first bytes of every cookie of ours */
 /* Then a byte that says to who comes later: the qdisc was there before the first of us. */
 #define COOKIE_KEPT  'f'
@@ -17,6 +19,7 @@
 #define PREF_COPY  10000u /* a further guest's copy, and its guard at the egress */
 #define PREF_TAKE  20000u /* the first guest takes every frame                  */
 #define PREF_SEAL  30000u /* a further guest's: nobody else gets it             */
+#define NET_IP_SIZE (INET6_ADDRSTRLEN + 4) /* an address, with its prefix */
 #define SLOT_MAX   1000   /* taps of ours in one namespace                      */
 
 /* The ingress of the pod's interface: what we find, and so what is to be done. */
@@ -31,7 +34,9 @@ int net_qdisc_of(const char *name);
 
 struct net_choice {
 	const struct net_link *uplink; /* NULL: none, and why_none says why; lent */
-	char ip[20], gateway[16];      /* "10.4.0.2/24"; gateway "": none         */
+	/* "10.4.0.2/24", "fd00:4::2/64", and their gateways; "": none. One of the two is
+	 * there. */
+	char ip[NET_IP_SIZE], gateway[NET_IP_SIZE], ip6[NET_IP_SIZE], gateway6[NET_IP_SIZE];
 	char tap[IFNAMSIZ];
 	int slot;
 	enum net_qdisc_is qdisc;

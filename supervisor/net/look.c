@@ -18,6 +18,12 @@ static json_object *put_netns(const struct job *j, json_object *o)
 	return o;
 }
 
+static void put_text(json_object *o, const char *name, const char *text)
+{
+	if (*text)
+		json_object_object_add(o, name, json_object_new_string(text));
+}
+
 static void put_choice(json_object *o, const struct net_choice *c)
 {
 	const uint8_t *m = c->uplink->mac;
@@ -29,9 +35,10 @@ static void put_choice(json_object *o, const struct net_choice *c)
 	json_object_object_add(o, "ifindex", json_object_new_int(c->uplink->index));
 	json_object_object_add(o, "mac", json_object_new_string(mac));
 	json_object_object_add(o, "mtu", json_object_new_int((int32_t)c->uplink->mtu));
-	json_object_object_add(o, "ip", json_object_new_string(c->ip));
-	if (*c->gateway)
-		json_object_object_add(o, "gateway", json_object_new_string(c->gateway));
+	put_text(o, "ip", c->ip);
+	put_text(o, "gateway", c->gateway);
+	put_text(o, "ip6", c->ip6);
+	put_text(o, "gateway6", c->gateway6);
 	json_object_object_add(o, "tap", json_object_new_string(c->tap));
 	json_object_object_add(o, "slot", json_object_new_int(c->slot));
 	json_object_object_add(o, "qdisc", json_object_new_string(net_qdisc_name(c->qdisc)));

@@ -5,8 +5,8 @@
 /*
  * net.h - the guest's network: a tap in the pod's network namespace, and two redirects.
  *
- * The guest takes over the pod's interface (eth0): its MAC, its IPv4 address and its
- * gateway. What comes in at eth0 goes to the tap, what the guest sends goes out at eth0:
+ * The guest takes over the pod's interface (eth0): its MAC, and its IPv4 and IPv6
+ * addresses and gateways, as far as its type can be told them. What comes in at eth0 goes to the tap, what the guest sends goes out at eth0:
  *
  *	eth0 ingress -- filter --> tap0_urunc --> monitor, guest
  *	eth0  <----- filter -- ingress of tap0_urunc <-- monitor, guest
@@ -25,16 +25,21 @@
  *          "init": true: without a path the namespace is task->init's,
  *          "mode": "dynamic" | "none", default dynamic; "static", the network behind NAT
  *                  that urunc gives Knative's guests, is refused by name: -ENOTSUP
+ *          "guest","version": the type of unikernel, which says what it can be told, see
+ *                  guests.h: -ENOTSUP before anything is made,
  *          "uid","gid": whose the tap is; absent: root's. Who is not root opens it
  *                  only if both are his }
  *   have { "netns": {"dev","ino","mode"},
  *          "iface","ifindex","mac","mtu","ip": "10.4.0.2/24","gateway": "10.4.0.1",
+ *          "ip6": "fd00:4::2/64","gateway6": "fd00:4::1",
  *          "tap": "tap0_urunc","tap_index","alias": "urunc:<daemon>/<ns>/<id>",
  *          "cookie","qdisc","slot": how its filters are known, see below }
  *     or { "netns", "none": why there is no network }, without "tap"; no error.
- *   "gateway" is absent where there is none. "iface" is the first interface, by index,
- *   that is up, not lo and no tap of ours, and has an IPv4 address and the default
- *   route; without any default route, the first one that has an address.
+ *   What there is none of is absent; "ip" or "ip6" is there. "iface" is the first
+ *   interface, by index, that is up, not lo and no tap of ours, and has an IPv4 address
+ *   and default route; else an IPv6 address and default route. Without any default route
+ *   it is the first one that has an address. Of several addresses of a family, the first
+ *   one that is not lent by a router for a while.
  *
  * A monitor opens the tap by name, in that namespace: TUNSETIFF with IFF_TAP |
  * IFF_NO_PI, and IFF_VNET_HDR if it likes; IFF_ONE_QUEUE is without effect today.

@@ -135,21 +135,39 @@ static int read_link(struct net_picture *p, const struct nlmsghdr *m)
 	return 0;
 }
 
+/* How many bytes an address of this family has; 0: not one of ours. */
+static size_t address_size(uint8_t family)
+{
+	return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
+}
+
+/* Others can use it, and it stays. */
+static bool is_public(const struct ifaddrmsg *ifa, uint32_t flags)
+{
+	return ifa->ifa_family == AF_INET ||
+	       (ifa->ifa_scope == RT_SCOPE_UNIVERSE &&
+		!(flags & (IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TEMPORARY)));
+}
+
 static int read_addr(struct net_picture *p, const struct nlmsghdr *m)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(m);
 	struct attrs a = of_message(m, sizeof(*ifa));
 	const struct nlattr *ip = a.at[IFA_LOCAL] ? a.at[IFA_LOCAL] : a.at[IFA_ADDRESS];
+	size_t size = address_size(ifa->ifa_family);
+	uint32_t flags = a.at[IFA_FLAGS] ? number(a.at[IFA_FLAGS]) : ifa->ifa_flags;
 	struct net_addr *to;
 	int rc;
 
-	if (ifa->ifa_family != AF_INET || size_of(ip) != sizeof(to->ip) || ifa->ifa_prefixlen > 32)
+	if (!size || size_of(ip) != size || ifa->ifa_prefixlen > 8 * size || !is_public(ifa, flags))
 		return 0;
 	to = add(&p->addrs, &p->n_addrs, sizeof(*to), &rc);
 	if (!to)
 		return rc;
-	*to = (struct net_addr){ .index = (int)ifa->ifa_index, .prefix = ifa->ifa_prefixlen,
-				 .ip = number(ip) };
+	*to = (struct net_addr){ .index = (int)ifa->ifa_index, .family = ifa->ifa_family,
+				 .prefix = ifa->ifa_prefixlen,
+				 .lasting = flags & IFA_F_PERMANENT };
+	memcpy(to->ip, mnl_attr_get_payload(ip), size);
 	return 0;
 }
 
@@ -157,18 +175,21 @@ static int read_route(struct net_picture *p, const struct nlmsghdr *m)
 {
 	const struct rtmsg *rt = mnl_nlmsg_get_payload(m);
 	struct attrs a = of_message(m, sizeof(*rt));
+	size_t size = address_size(rt->rtm_family);
 	struct net_route *to;
 	int rc;
 
-	if (rt->rtm_family != AF_INET || rt->rtm_dst_len != 0 || rt->rtm_type != RTN_UNICAST ||
+	if (!size || rt->rtm_dst_len != 0 || rt->rtm_type != RTN_UNICAST ||
 	    rt->rtm_table != RT_TABLE_MAIN || !a.at[RTA_OIF])
 		return 0;
 	to = add(&p->routes, &p->n_routes, sizeof(*to), &rc);
 	if (!to)
 		return rc;
-	*to = (struct net_route){ .index = (int)number(a.at[RTA_OIF]),
-				  .gateway = number(a.at[RTA_GATEWAY]),
+	*to = (struct net_route){ .index = (int)number(a.at[RTA_OIF]), .family = rt->rtm_family,
+				  .via = size_of(a.at[RTA_GATEWAY]) == size,
 				  .metric = number(a.at[RTA_PRIORITY]) };
+	if (to->via)
+		memcpy(to->gateway, mnl_attr_get_payload(a.at[RTA_GATEWAY]), size);
 	return 0;
 }
 

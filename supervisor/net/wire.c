@@ -29,17 +29,16 @@ struct nlmsghdr *wire_ask(void *buf, enum wire_what what)
 	static const struct {
 		uint16_t type;
 		size_t size;
-		unsigned char family;
 	} of[] = {
-		[WIRE_LINKS] = { RTM_GETLINK, sizeof(struct ifinfomsg), AF_UNSPEC },
-		[WIRE_ADDRS] = { RTM_GETADDR, sizeof(struct ifaddrmsg), AF_INET },
-		[WIRE_ROUTES] = { RTM_GETROUTE, sizeof(struct rtmsg), AF_INET },
-		[WIRE_QDISCS] = { RTM_GETQDISC, sizeof(struct tcmsg), AF_UNSPEC },
+		[WIRE_LINKS] = { RTM_GETLINK, sizeof(struct ifinfomsg) },
+		[WIRE_ADDRS] = { RTM_GETADDR, sizeof(struct ifaddrmsg) },
+		[WIRE_ROUTES] = { RTM_GETROUTE, sizeof(struct rtmsg) },
+		[WIRE_QDISCS] = { RTM_GETQDISC, sizeof(struct tcmsg) },
 	};
 	struct nlmsghdr *m = message(buf, of[what].type, NLM_F_DUMP);
-	unsigned char *body = mnl_nlmsg_put_extra_header(m, of[what].size);
 
-	body[0] = of[what].family; /* the first member of all four */
+	/* Zeroed: of every family. */
+	(void)mnl_nlmsg_put_extra_header(m, of[what].size);
 	return m;
 }
 

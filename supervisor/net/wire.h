@@ -35,14 +35,18 @@ struct net_link {
 	uint8_t mac[6];
 	uint32_t mtu;
 };
-struct net_addr { /* IPv4, network byte order */
+struct net_addr {
 	int index;
-	uint8_t prefix;
-	uint32_t ip;
+	uint8_t family, prefix; /* AF_INET; AF_INET6: one that others can use */
+	bool lasting;           /* not lent by a router for a while           */
+	uint8_t ip[16];         /* network byte order; IPv4: the first 4      */
 };
-struct net_route { /* a default route of IPv4; gateway 0: none */
+struct net_route { /* a default route */
 	int index;
-	uint32_t gateway, metric;
+	uint8_t family;
+	bool via; /* it has a gateway */
+	uint8_t gateway[16];
+	uint32_t metric;
 };
 struct net_qdisc { /* at an interface's ingress */
 	int index;

@@ -19,6 +19,7 @@
 #include "supervisor/net/net.h"
 #include "supervisor/bundle/json.h"
 #include "supervisor/step/step.h"
+#include "supervisor/unikernel/order.h"
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
@@ -155,7 +156,7 @@ static int detach(struct step *step, struct step_env *env, struct wait *next, st
 
 /* What a look may answer, and what we add to it. */
 static const char *const names[] = { "netns", "none", "iface", "ifindex", "mac", "mtu", "ip",
-				     "gateway", "tap", "slot", "qdisc",
+				     "gateway", "ip6", "gateway6", "tap", "slot", "qdisc",
 				     "alias", "cookie", "tap_index", "undoing", NULL };
 
 static void keep_answer(struct step *step, json_object *seen)
@@ -193,6 +194,25 @@ static int no_network(struct step *step, struct step_env *env, const char *why, 
 	return step_save(step, env, err);
 }
 
+/* Before anything is made: can this type of guest be told what it is to have? */
+static int check_guest(struct step *step, struct step_env *env, json_object *seen,
+		       struct err *err)
+{
+	const struct guest *guest = guest_find(json_text(step->want, "guest", ""));
+	const char *version = json_text(step->want, "version", "");
+	struct order_net net;
+	int rc = order_read_net(&net, seen, err);
+
+	if (rc < 0 || !guest || json_text(seen, "none", NULL))
+		return rc;
+	rc = guest_net_check(guest, &net.net, err);
+	if (rc == 0 && net.net.ip6 && net.net.ip && !guest_ipv6(guest, version, true))
+		step_note(step, env, "a guest of type %s%s%s is not told %s: its command line takes "
+			  "no IPv6 address beside %s", guest->name, version[0] ? " " : "", version,
+			  net.ip6, net.ip);
+	return rc;
+}
+
 static int looked(struct step *step, struct step_env *env, const struct wake *wake,
 		  struct wait *next, struct err *err)
 {
@@ -205,6 +225,9 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 		return rc;
 	if (!json_object_is_type(seen, json_type_object))
 		return err_say(err, EPROTO, "look at the network: its answer is no JSON object");
+	rc = check_guest(step, env, seen, err);
+	if (rc < 0)
+		return rc;
 	keep_answer(step, seen);
 	if (json_text(seen, "none", NULL))
 		return no_network(step, env, json_text(seen, "none", ""), err);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/unikernel/guests.h"
+#include "supervisor/unikernel/guest_net.h"
 
 #include "journal/base/cleanup.h"
 
-#include <arpa/inet.h>
 #include <json-c/json.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -80,42 +80,6 @@ static int words(struct line *l, const char *const *list, char quote, struct err
 	return rc;
 }
 
-/* ---- addresses ----------------------------------------------------------------- */
-
-static uint32_t mask_of(unsigned int prefix)
-{
-	return prefix ? UINT32_MAX << (32 - prefix) : 0;
-}
-
-static void mask_text(unsigned int prefix, char *text)
-{
-	struct in_addr mask = { .s_addr = htonl(mask_of(prefix)) };
-
-	(void)inet_ntop(AF_INET, &mask, text, INET_ADDRSTRLEN);
-}
-
-static int check_net(const struct guest_net *net, struct err *err)
-{
-	struct in_addr a;
-
-	if (inet_pton(AF_INET, net->ip, &a) != 1 || inet_pton(AF_INET, net->gateway, &a) != 1 ||
-	    net->prefix > 32)
-		return err_say(err, EINVAL, "%s/%u and the gateway %s are no IPv4 addresses",
-			       net->ip, net->prefix, net->gateway);
-	return 0;
-}
-
-/* The guest can't reach its gateway by the route that its address brings. */
-static bool is_outside(const struct guest_net *net)
-{
-	struct in_addr ip = { 0 };
-	struct in_addr gateway = { 0 };
-
-	(void)inet_pton(AF_INET, net->ip, &ip);
-	(void)inet_pton(AF_INET, net->gateway, &gateway);
-	return ((ntohl(ip.s_addr) ^ ntohl(gateway.s_addr)) & mask_of(net->prefix)) != 0;
-}
-
 /* ---- linux --------------------------------------------------------------------- */
 
 static bool runs_urunit(const struct guest_in *in)
@@ -142,8 +106,20 @@ static void linux_net(struct line *l, const struct guest_net *net)
 {
 	char mask[INET_ADDRSTRLEN];
 
-	mask_text(net->prefix, mask);
+	if (!net->ip)
+		return;
+	net_mask(net->prefix, mask);
 	word(l, "ip=%s::%s:%s:urunc:eth0:off", net->ip, net->gateway, mask);
+}
+
+/* The kernel's own "ip=" is for IPv4 alone. */
+static void linux_net6(struct line *l, const struct guest_net *net)
+{
+	if (!net->ip6)
+		return;
+	word(l, "URUNC_IPV6=%s/%u", net->ip6, net->prefix6);
+	if (net->gateway6)
+		word(l, "URUNC_IPV6_GATEWAY=%s", net->gateway6);
 }
 
 /* What the kernel doesn't know and has a '=' in it is init's environment. */
@@ -183,8 +159,10 @@ static int linux_words(struct line *l, const struct guest_in *in, struct err *er
 		word(l, "retain_initrd URUNIT_CONFIG=/sys/firmware/initrd");
 	if (rc < 0)
 		return rc;
-	if (in->net && is_outside(in->net))
+	if (in->net && in->net->ip && net_is_outside(in->net))
 		word(l, "URUNIT_DEFROUTE=1");
+	if (in->net)
+		linux_net6(l, in->net);
 	if (!in->args || !in->args[0])
 		return 0;
 	rc = quoted(l, initrd ? "rdinit=" : "init=", in->args[0], '"', err);
@@ -219,7 +197,7 @@ static void old_unikraft(struct line *l, const struct guest_in *in)
 	char mask[INET_ADDRSTRLEN];
 
 	if (in->net) {
-		mask_text(in->net->prefix, mask);
+		net_mask(in->net->prefix, mask);
 		word(l, "netdev.ipv4_addr=%s netdev.ipv4_gw_addr=%s netdev.ipv4_subnet_mask=%s",
 		     in->net->ip, in->net->gateway, mask);
 	}
@@ -294,6 +272,20 @@ static int rumprun_args(struct line *l, const struct guest_in *in, struct err *e
 	return rc < 0 ? rc : member(l, "cmdline", args, err);
 }
 
+/* It takes one address. The mask of one bit makes every IPv4 gateway a neighbour. */
+static void rumprun_net(FILE *to, const struct guest_net *net)
+{
+	(void)fputs(",\"net\":{\"if\":\"ukvmif0\",\"cloner\":\"True\",", to);
+	if (net->ip)
+		(void)fprintf(to, "\"type\":\"inet\",\"method\":\"static\",\"addr\":\"%s\",\"mask\":"
+			      "\"1\",\"gw\":\"%s\"}", net->ip, net->gateway);
+	else
+		(void)fprintf(to, "\"type\":\"inet6\",\"method\":\"static\",\"addr\":\"%s\",\"mask\":"
+			      "\"%u\"%s%s%s}", net->ip6, net->prefix6,
+			      net->gateway6 ? ",\"gw\":\"" : "", net->gateway6 ? net->gateway6 : "",
+			      net->gateway6 ? "\"" : "");
+}
+
 static int rumprun_cmdline(const struct guest_in *in, char **ret, struct err *err)
 {
 	struct line l;
@@ -304,11 +296,8 @@ static int rumprun_cmdline(const struct guest_in *in, char **ret, struct err *er
 	rc = rumprun_args(&l, in, err);
 	for (size_t i = 0; in->env && in->env[i] && rc == 0; i++)
 		rc = member(&l, "env", in->env[i], err);
-	/* The mask of one bit makes every gateway a neighbour. */
 	if (in->net)
-		(void)fprintf(l.to, ",\"net\":{\"if\":\"ukvmif0\",\"cloner\":\"True\",\"type\":"
-			      "\"inet\",\"method\":\"static\",\"addr\":\"%s\",\"mask\":\"1\","
-			      "\"gw\":\"%s\"}", in->net->ip, in->net->gateway);
+		rumprun_net(l.to, in->net);
 	if (in->rootfs == ROOTFS_BLOCK || in->rootfs == ROOTFS_CONTAINER)
 		(void)fputs(",\"blk\":{\"source\":\"etfs\",\"path\":\"/dev/ld0a\",\"fstype\":"
 			    "\"blk\",\"mountpoint\":\"/data\"}", l.to);
@@ -318,6 +307,19 @@ static int rumprun_cmdline(const struct guest_in *in, char **ret, struct err *er
 
 /* ---- mirage, mewz, hermit ------------------------------------------------------ */
 
+/* It has an IPv4 address of its own, if it is given none, unless it is told not to. */
+static void mirage_net(struct line *l, const struct guest_net *net)
+{
+	if (net->ip)
+		word(l, "--ipv4=%s/%u --ipv4-gateway=%s", net->ip, net->prefix, net->gateway);
+	else
+		word(l, "--ipv6-only=true");
+	if (net->ip6)
+		word(l, "--ipv6=%s/%u", net->ip6, net->prefix6);
+	if (net->ip6 && net->gateway6)
+		word(l, "--ipv6-gateway=%s", net->gateway6);
+}
+
 static int mirage_cmdline(const struct guest_in *in, char **ret, struct err *err)
 {
 	struct line l;
@@ -326,8 +328,7 @@ static int mirage_cmdline(const struct guest_in *in, char **ret, struct err *err
 	if (rc < 0)
 		return rc;
 	if (in->net)
-		word(&l, "--ipv4=%s/%u --ipv4-gateway=%s", in->net->ip, in->net->prefix,
-		     in->net->gateway);
+		mirage_net(&l, in->net);
 	return line_close(&l, words(&l, in->args, '"', err), ret, err);
 }
 
@@ -403,12 +404,15 @@ int guest_conf(const struct guest_conf *conf, char **ret, struct err *err)
 
 const struct guest guests[] = {
 	{ "linux", .block = true, .fs = { "ext2", "ext3", "ext4", "9pfs", "virtiofs" },
-	  .qemu = { "-no-reboot", "-nodefaults" }, .cmdline = linux_cmdline },
+	  .ipv6 = true, .both = true, .qemu = { "-no-reboot", "-nodefaults" },
+	  .cmdline = linux_cmdline },
 	{ "unikraft", .fs = { "9pfs" }, .cmdline = unikraft_cmdline },
 	{ "rumprun", .block = true, .fs = { "ext2" }, .net_name = "tap",
-	  .block_name = "rootfs", .cmdline = rumprun_cmdline },
+	  .block_name = "rootfs", .ipv6 = true, .no_scope = true,
+	  .cmdline = rumprun_cmdline },
 	{ "mirage", .block = true, .net_name = "service", .block_name = "storage",
-	  .cmdline = mirage_cmdline },
+	  /* An image for IPv4 alone, which older ones often are, takes no word of IPv6. */
+	  .ipv6 = true, .both = true, .both_since = 4, .cmdline = mirage_cmdline },
 	{ "mewz", .qemu = { "-no-reboot", "-device", "isa-debug-exit,iobase=0x501,iosize=2" },
 	  .cmdline = mewz_cmdline },
 	{ "hermit", .qemu = { "-no-reboot" }, .cmdline = hermit_cmdline },
@@ -440,14 +444,21 @@ bool guest_has_urunit(const struct guest *guest, const struct guest_in *in)
 int guest_cmdline(const struct guest *guest, const struct guest_in *in, char **ret,
 		  struct err *err)
 {
-	int rc = in->net ? check_net(in->net, err) : 0;
+	struct guest_in told = *in;
+	struct guest_net net;
+	int rc = in->net ? guest_net_check(guest, in->net, err) : 0;
 
 	if (rc < 0)
 		return rc;
 	if (!guest->cmdline)
 		return err_say(err, ENOTSUP, "how the command line of type \"%s\" is written is "
 			       "not known", guest->name);
-	return guest->cmdline(in, ret, err);
+	if (in->net && in->net->ip && !guest_ipv6(guest, in->version, true)) {
+		net = *in->net;
+		net.ip6 = net.gateway6 = NULL;
+		told.net = &net;
+	}
+	return guest->cmdline(&told, ret, err);
 }
 
 const char *guest_rootfs_name(enum guest_rootfs rootfs)

@@ -25,8 +25,10 @@ const char *guest_rootfs_name(enum guest_rootfs rootfs); /* "none", "rootfs-bloc
 
 /* Strings are lent. */
 struct guest_net {
-	const char *ip, *gateway; /* IPv4, dotted           */
-	unsigned int prefix;      /* of the subnet, 0 to 32 */
+	const char *ip, *gateway;   /* IPv4, dotted; NULL: it has none            */
+	unsigned int prefix;        /* of the subnet, 0 to 32                     */
+	const char *ip6, *gateway6; /* NULL: it has none, and there is none       */
+	unsigned int prefix6;       /* 0 to 128                                   */
 };
 
 /* A disk besides the root. */
@@ -62,6 +64,10 @@ struct guest {
 	bool block;                     /* it has a driver for disks            */
 	const char *fs[GUEST_FS_MAX + 1]; /* file systems it can have as its root */
 	const char *net_name, *block_name; /* of its devices, for Solo5         */
+	bool ipv6;                      /* it can be told an IPv6 address       */
+	bool both;                      /* and that beside an IPv4 one,         */
+	int both_since;                 /* from this major version on           */
+	bool no_scope;                  /* its gateway can't be link-local      */
 	const char *qemu[GUEST_EXTRA_MAX + 1]; /* words that QEMU needs for it   */
 	int (*cmdline)(const struct guest_in *in, char **ret, struct err *err);
 };
@@ -76,8 +82,12 @@ bool guest_mounts(const struct guest *guest, const char *fs);
  * guest_cmdline() - the kernel command line
  * @ret:	the caller's to free(); "" if the guest takes none
  *
+ * An IPv6 address is left out if the guest can't be told it beside its IPv4 one. Linux
+ * takes none from its command line: init finds it in its environment, as URUNC_IPV6 and
+ * URUNC_IPV6_GATEWAY.
+ *
  * Return: 0; -EINVAL an argument, a variable or an address that its format can't
- * express; -ENOTSUP no format is known for this guest; -ENOMEM.
+ * express; -ENOTSUP no format is known for this guest, or see guest_net_check(); -ENOMEM.
  */
 int guest_cmdline(const struct guest *guest, const struct guest_in *in, char **ret,
 		  struct err *err);

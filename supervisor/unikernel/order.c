@@ -6,7 +6,6 @@
 #include "supervisor/step/step.h"
 #include "supervisor/unikernel/argv.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #define CONFIG "/tmp/monitor.json" /* of those that read one */
@@ -17,8 +16,7 @@ struct making {
 	struct launch_net tap;
 	struct launch_drive drives[2];
 	struct guest_in guest;
-	struct guest_net net;
-	char ip[INET_ADDRSTRLEN];
+	struct order_net net;
 	char *kernel, *path, *extra, *cmdline, *config;
 	const char **args, **env;
 	struct argv argv;
@@ -140,11 +138,40 @@ static int put_rootfs(struct making *o, const struct order_in *in, struct err *e
 
 /* ---- network ---------------------------------------------------------------------------- */
 
-static int put_net(struct making *o, json_object *net, struct err *err)
+/* "10.4.0.2/24" or "fd00::2/64", its two parts. */
+static int split(char *ip, size_t size, unsigned int *prefix, const char *text, struct err *err)
+{
+	const char *slash = strchr(text, '/');
+
+	if (!slash || slash - text >= (ptrdiff_t)size)
+		return err_say(err, EINVAL, "\"%s\" is no address with a prefix", text);
+	(void)snprintf(ip, size, "%.*s", (int)(slash - text), text);
+	*prefix = (unsigned int)atoi(slash + 1);
+	return 0;
+}
+
+int order_read_net(struct order_net *ret, json_object *net, struct err *err)
 {
 	const char *ip = json_text(net, "ip", "");
-	const char *slash = strchr(ip, '/');
-	const char *gateway = json_text(net, "gateway", "");
+	const char *ip6 = json_text(net, "ip6", "");
+	int rc = 0;
+
+	*ret = (struct order_net){ .net = { .gateway = json_text(net, "gateway", "0.0.0.0"),
+					    .gateway6 = json_text(net, "gateway6", NULL) } };
+	if (ip[0]) {
+		rc = split(ret->ip, sizeof(ret->ip), &ret->net.prefix, ip, err);
+		ret->net.ip = ret->ip;
+	}
+	if (rc == 0 && ip6[0]) {
+		rc = split(ret->ip6, sizeof(ret->ip6), &ret->net.prefix6, ip6, err);
+		ret->net.ip6 = ret->ip6;
+	}
+	return rc;
+}
+
+static int put_net(struct making *o, json_object *net, struct err *err)
+{
+	int rc;
 
 	if (!json_text(net, "tap", "")[0])
 		return 0;
@@ -152,15 +179,10 @@ static int put_net(struct making *o, json_object *net, struct err *err)
 				      .mac = json_text(net, "mac", ""),
 				      .mtu = (unsigned int)json_int(net, "mtu", 0) };
 	o->launch.net = &o->tap;
-	if (!ip[0])
-		return 0;
-	if (!slash || slash - ip >= (ptrdiff_t)sizeof(o->ip))
-		return err_say(err, EINVAL, "\"%s\" is no IPv4 address with a prefix", ip);
-	(void)snprintf(o->ip, sizeof(o->ip), "%.*s", (int)(slash - ip), ip);
-	o->net = (struct guest_net){ .ip = o->ip, .gateway = gateway[0] ? gateway : "0.0.0.0",
-				     .prefix = (unsigned int)atoi(slash + 1) };
-	o->guest.net = &o->net;
-	return 0;
+	rc = order_read_net(&o->net, net, err);
+	if (rc == 0 && (o->net.net.ip || o->net.net.ip6))
+		o->guest.net = &o->net.net;
+	return rc;
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include "journal/base/err.h"
 #include "supervisor/bundle/spec.h"
+#include "supervisor/unikernel/guest_net.h"
 
 #include <json-c/json.h>
 
@@ -17,7 +18,8 @@ struct order_in {
 	json_object *unikernel; /* of annotations.h                               */
 	json_object *choice;    /* what the steps of these kinds have: rootfs-choice, */
 	json_object *launch;    /* launch,                                        */
-	json_object *net;       /* network: { "tap", "mac", "mtu", "ip": "a/b", "gateway" };
+	json_object *net;       /* network: { "tap", "mac", "mtu", "ip": "a/b", "gateway",
+	                           "ip6", "gateway6" };
 	                           NULL, or without "tap": none                   */
 	const struct spec *spec;
 };
@@ -29,6 +31,14 @@ struct order_in {
  * Return: 0; -EINVAL, -ENOTSUP, -E2BIG: as guest_cmdline() and launch_argv(); -ENOMEM.
  */
 int order_make(char **ret, const struct order_in *in, struct err *err);
+
+/* The addresses of such a network, its strings lent by @net or in here: so it can't be
+ * copied. -EINVAL: one has no prefix. */
+struct order_net {
+	struct guest_net net;
+	char ip[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
+};
+int order_read_net(struct order_net *ret, json_object *net, struct err *err);
 
 /* Of the spec, or the default. */
 int64_t order_memory(const struct spec *spec);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,7 +20,7 @@ static void check(const struct net_picture *p)
 		    strlen(p->links[i].kind) >= sizeof(p->links[i].kind))
 			abort();
 	for (size_t i = 0; i < p->n_addrs; i++)
-		if (p->addrs[i].prefix > 32)
+		if (p->addrs[i].prefix > (p->addrs[i].family == AF_INET ? 32 : 128))
 			abort();
 	for (size_t i = 0; i < p->n_filters; i++)
 		if (p->filters[i].handle == 0)

@@ -256,7 +256,8 @@ static void a_unikernel_without_a_runtime_is_chosen_for_and_then_launched(void *
 	}
 	is(list, 2, "limits", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");
 	is(list, 4, "launch", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");
-	is(list, 5, "network", "{'init':true,'netns':'/run/netns/n','uid':7,'gid':8}");
+	is(list, 5, "network", "{'init':true,'netns':'/run/netns/n',"
+			    "'guest':'mewz','uid':7,'gid':8}");
 	plan_clear(list);
 	assert_int_equal(plan_make(list, PLAN_START, &native, request, NULL, &err), 0);
 	is(list, 0, "monitor", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz'}}");

@@ -34,16 +34,28 @@ static struct net_link *add_link(struct view *v, int index, const char *name)
 	return l;
 }
 
-static void add_addr(struct view *v, int index, const char *ip)
+static uint8_t family_of(const char *ip)
 {
-	v->addrs[v->p.n_addrs++] = (struct net_addr){ .index = index, .prefix = 24,
-						      .ip = inet_addr(ip) };
+	return strchr(ip, ':') ? AF_INET6 : AF_INET;
+}
+
+static struct net_addr *add_addr(struct view *v, int index, const char *ip)
+{
+	struct net_addr *a = &v->addrs[v->p.n_addrs++];
+
+	*a = (struct net_addr){ .index = index, .family = family_of(ip), .lasting = true,
+				.prefix = family_of(ip) == AF_INET ? 24 : 64 };
+	assert_int_equal(inet_pton(a->family, ip, a->ip), 1);
+	return a;
 }
 
 static void add_route(struct view *v, int index, const char *gateway, uint32_t metric)
 {
-	v->routes[v->p.n_routes++] = (struct net_route){
-		.index = index, .gateway = gateway ? inet_addr(gateway) : 0, .metric = metric };
+	struct net_route *r = &v->routes[v->p.n_routes++];
+
+	*r = (struct net_route){ .index = index, .family = family_of(gateway), .via = true,
+				 .metric = metric };
+	assert_int_equal(inet_pton(r->family, gateway, r->gateway), 1);
 }
 
 static struct net_filter *add_filter(struct view *v, const char *cookie)
@@ -124,6 +136,65 @@ static void the_route_that_the_kernel_prefers_names_the_gateway(void **state)
 	add_route(v, 2, "10.4.0.254", 50);
 	assert_int_equal(choose(v), 0);
 	assert_string_equal(v->c.gateway, "10.4.0.254");
+}
+
+static void both_families_of_the_interface_are_taken(void **state)
+{
+	struct view *v = *state;
+
+	add_addr(v, 2, "fd00:4::2");
+	add_route(v, 2, "fe80::1", 1024);
+	assert_int_equal(choose(v), 0);
+	assert_string_equal(v->c.ip, "10.4.0.2/24");
+	assert_string_equal(v->c.gateway, "10.4.0.1");
+	assert_string_equal(v->c.ip6, "fd00:4::2/64");
+	assert_string_equal(v->c.gateway6, "fe80::1");
+}
+
+static void a_pod_of_ipv6_alone_has_an_interface_too(void **state)
+{
+	struct view *v = *state;
+
+	v->p.n_addrs = 1;
+	v->p.n_routes = 0;
+	add_addr(v, 2, "fd00:4::2");
+	assert_int_equal(choose(v), 0);
+	assert_string_equal(v->c.uplink->name, "eth0");
+	assert_string_equal(v->c.ip, "");
+	assert_string_equal(v->c.ip6, "fd00:4::2/64");
+	assert_string_equal(v->c.gateway6, "");
+	add_link(v, 3, "eth1");
+	add_addr(v, 3, "fd00:5::2");
+	add_route(v, 3, "fd00:5::1", 1024);
+	assert_int_equal(choose(v), 0);
+	assert_string_equal(v->c.uplink->name, "eth1");
+	assert_string_equal(v->c.gateway6, "fd00:5::1");
+}
+
+static void where_the_families_differ_it_is_the_interface_of_ipv4(void **state)
+{
+	struct view *v = *state;
+
+	v->routes[0].index = 3;
+	add_link(v, 3, "eth1");
+	add_addr(v, 3, "10.5.0.2");
+	add_addr(v, 2, "fd00:4::2");
+	add_route(v, 2, "fd00:4::1", 1);
+	assert_int_equal(choose(v), 0);
+	assert_string_equal(v->c.uplink->name, "eth1");
+	assert_string_equal(v->c.ip6, "");
+}
+
+static void an_address_that_lasts_is_preferred(void **state)
+{
+	struct view *v = *state;
+
+	add_addr(v, 2, "2001:db8::5")->lasting = false;
+	assert_int_equal(choose(v), 0);
+	assert_string_equal(v->c.ip6, "2001:db8::5/64");
+	add_addr(v, 2, "fd00:4::2");
+	assert_int_equal(choose(v), 0);
+	assert_string_equal(v->c.ip6, "fd00:4::2/64");
 }
 
 static void what_can_not_be_taken_over_is_none(void **state)
@@ -265,6 +336,10 @@ int main(void)
 		TEST(the_interface_of_the_default_route_is_the_pods),
 		TEST(without_any_route_the_first_one_with_an_address_is),
 		TEST(the_route_that_the_kernel_prefers_names_the_gateway),
+		TEST(both_families_of_the_interface_are_taken),
+		TEST(a_pod_of_ipv6_alone_has_an_interface_too),
+		TEST(where_the_families_differ_it_is_the_interface_of_ipv4),
+		TEST(an_address_that_lasts_is_preferred),
 		TEST(what_can_not_be_taken_over_is_none),
 		TEST(the_first_free_name_is_taken_whoever_has_those_before),
 		TEST(too_many_taps_are_refused),

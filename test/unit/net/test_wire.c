@@ -250,7 +250,50 @@ static void only_default_routes_of_the_main_table_count(void **state)
 	rt->rtm_table = RT_TABLE_MAIN;
 	assert_int_equal(read_it(&b, m), 1);
 	assert_int_equal(b.p.n_routes, 1);
-	assert_int_equal(b.p.routes[0].gateway, inet_addr("10.4.0.1"));
+	assert_true(b.p.routes[0].via);
+	assert_memory_equal(b.p.routes[0].gateway, "\x0a\x04\x00\x01", 4);
+	rt->rtm_family = AF_INET6; /* whose gateway is longer */
+	assert_int_equal(read_it(&b, m), 1);
+	assert_false(b.p.routes[1].via);
+	rt->rtm_family = AF_MPLS;
+	assert_int_equal(read_it(&b, m), 1);
+	assert_int_equal(b.p.n_routes, 2);
+	picture_clear(&b.p);
+}
+
+static void only_addresses_that_others_can_use_count(void **state)
+{
+	static const uint32_t unusable[] = { IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TEMPORARY };
+	struct bench b = { 0 };
+	struct nlmsghdr *m = plain(&b, RTM_NEWADDR, sizeof(struct ifaddrmsg));
+	struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(m);
+	uint32_t *flags;
+
+	(void)state;
+	*ifa = (struct ifaddrmsg){ .ifa_family = AF_INET6, .ifa_index = 2, .ifa_prefixlen = 64 };
+	mnl_attr_put(m, IFA_ADDRESS, 16, "\xfd\0\0\4\0\0\0\0\0\0\0\0\0\0\0\2");
+	flags = mnl_nlmsg_get_payload_tail(m);
+	mnl_attr_put_u32(m, IFA_FLAGS, 0);
+	flags++;
+	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++) {
+		*flags = IFA_F_PERMANENT | unusable[i];
+		assert_int_equal(read_it(&b, m), 1);
+	}
+	*flags = IFA_F_PERMANENT;
+	ifa->ifa_scope = RT_SCOPE_LINK;
+	assert_int_equal(read_it(&b, m), 1);
+	ifa->ifa_scope = RT_SCOPE_UNIVERSE;
+	ifa->ifa_prefixlen = 129;
+	assert_int_equal(read_it(&b, m), 1);
+	assert_int_equal(b.p.n_addrs, 0);
+	ifa->ifa_prefixlen = 64;
+	assert_int_equal(read_it(&b, m), 1);
+	*flags = 0;
+	assert_int_equal(read_it(&b, m), 1);
+	assert_int_equal(b.p.n_addrs, 2);
+	assert_int_equal(b.p.addrs[0].ip[15], 2);
+	assert_true(b.p.addrs[0].lasting);
+	assert_false(b.p.addrs[1].lasting);
 	picture_clear(&b.p);
 }
 
@@ -272,6 +315,7 @@ int main(void)
 		TEST(a_message_without_its_header_is_broken),
 		TEST(a_length_that_is_not_the_messages_is_broken),
 		TEST(only_default_routes_of_the_main_table_count),
+		TEST(only_addresses_that_others_can_use_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

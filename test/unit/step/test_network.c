@@ -99,6 +99,39 @@ static void a_mode_that_is_not_known_is_refused_by_name(void **state)
 	rig_close(&r);
 }
 
+#define SIX "\"iface\":\"eth0\",\"tap\":\"tap0_urunc\",\"qdisc\":\"made\",\"ip6\":\"fd00::2/64\""
+
+static void a_guest_that_can_not_be_told_the_address_is_refused_before_it_is_made(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "network", "{'netns':'" NETNS "','guest':'hermit'}");
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(rig_apply_child(&r, 0, "{" SIX "}"), -ENOTSUP);
+	assert_non_null(strstr(r.err.text, "\"hermit\" can't be told an IPv6 address"));
+	r.f.log[0] = '\0';
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_string_equal(r.f.log, "");
+	rig_close(&r);
+}
+
+static void an_address_that_is_not_told_is_a_note(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "network", "{'netns':'" NETNS "','guest':'mirage','version':'3.1'}");
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(rig_apply_child(&r, 0, "{" SIX ",\"ip\":\"10.4.0.2/24\"}"), STEP_WAIT);
+	assert_true(rig_noted(&r, "a guest of type mirage 3.1 is not told fd00::2: its command line "
+				  "takes no IPv6 address beside 10.4.0.2"));
+	assert_non_null(strstr(rig_have(&r), "'ip6':'fd00::2\\/64'"));
+	rig_close(&r);
+}
+
 static void no_usable_interface_is_a_note_and_no_error(void **state)
 {
 	struct rig r;
@@ -375,6 +408,8 @@ int main(void)
 		TEST(the_namespace_of_init_is_asked_for_with_its_identity),
 		TEST(a_namespace_that_nothing_names_is_an_error),
 		TEST(a_mode_that_is_not_known_is_refused_by_name),
+		TEST(a_guest_that_can_not_be_told_the_address_is_refused_before_it_is_made),
+		TEST(an_address_that_is_not_told_is_a_note),
 		TEST(no_usable_interface_is_a_note_and_no_error),
 		TEST(mode_none_asks_nobody),
 		TEST(a_name_that_was_taken_meanwhile_is_looked_for_again),

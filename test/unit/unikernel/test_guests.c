@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel command lines, as text. */
-#include "supervisor/unikernel/guests.h"
+#include "supervisor/unikernel/guest_net.h"
 #include "supervisor/unikernel/monitors.h"
 
 #include "journal/base/cleanup.h"
@@ -186,11 +186,75 @@ static void the_small_ones_get_their_addresses(void **state)
 	writes("hermit", &in, "-- /app -c 'a file'");
 }
 
+static const struct guest_net six = { .ip6 = "fd00:4::2", .gateway6 = "fd00:4::1",
+				      .prefix6 = 64 };
+static const struct guest_net dual = { .ip = "10.4.0.9", .gateway = "10.4.0.1", .prefix = 24,
+				       .ip6 = "fd00:4::2", .gateway6 = "fe80::1", .prefix6 = 64 };
+
+static void a_pod_of_ipv6_alone_is_told_to_who_can_be_told(void **state)
+{
+	struct guest_net net = six;
+	struct guest_in in = with(ROOTFS_NONE, &net);
+
+	(void)state;
+	in.env = NULL;
+	writes("linux", &in, "panic=-1 console=ttyS0 URUNC_IPV6=fd00:4::2/64 "
+			     "URUNC_IPV6_GATEWAY=fd00:4::1 init=/app -- -c 'a file'");
+	in.args = NULL;
+	writes("mirage", &in, "--ipv6-only=true --ipv6=fd00:4::2/64 --ipv6-gateway=fd00:4::1");
+	writes("rumprun", &in, "{\"cmdline\":\"\",\"net\":{\"if\":\"ukvmif0\",\"cloner\":\"True\","
+			       "\"type\":\"inet6\",\"method\":\"static\",\"addr\":\"fd00:4::2\","
+			       "\"mask\":\"64\",\"gw\":\"fd00:4::1\"}}");
+	net.gateway6 = NULL;
+	writes("mirage", &in, "--ipv6-only=true --ipv6=fd00:4::2/64");
+	writes("rumprun", &in, "{\"cmdline\":\"\",\"net\":{\"if\":\"ukvmif0\",\"cloner\":\"True\","
+			       "\"type\":\"inet6\",\"method\":\"static\",\"addr\":\"fd00:4::2\","
+			       "\"mask\":\"64\"}}");
+	net.gateway6 = "fe80::1";
+	refuses("rumprun", &in, EINVAL, "a guest of type \"rumprun\" can't be told the gateway "
+					"fe80::1, which needs an interface's name beside it");
+}
+
+static void who_can_not_be_told_is_refused_by_name(void **state)
+{
+	static const char *const types[] = { "unikraft", "mewz", "hermit" };
+	struct guest_in in = with(ROOTFS_NONE, &six);
+	char why[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		(void)snprintf(why, sizeof(why), "a guest of type \"%s\" can't be told an IPv6 address, "
+			       "and the pod has no other than fd00:4::2", types[i]);
+		refuses(types[i], &in, ENOTSUP, why);
+	}
+}
+
+static void of_two_families_a_guest_is_told_what_it_can_be(void **state)
+{
+	struct guest_in in = with(ROOTFS_NONE, &dual);
+
+	(void)state;
+	in.args = in.env = NULL;
+	writes("linux", &in, "panic=-1 console=ttyS0 ip=10.4.0.9::10.4.0.1:255.255.255.0:urunc:eth0:off "
+			     "URUNC_IPV6=fd00:4::2/64 URUNC_IPV6_GATEWAY=fe80::1");
+	writes("mewz", &in, "ip=10.4.0.9/24 gateway=10.4.0.1");
+	writes("mirage", &in, "--ipv4=10.4.0.9/24 --ipv4-gateway=10.4.0.1");
+	assert_false(guest_ipv6(guest_find("mirage"), "3.9", true));
+	in.version = "4.2.0";
+	writes("mirage", &in, "--ipv4=10.4.0.9/24 --ipv4-gateway=10.4.0.1 --ipv6=fd00:4::2/64 "
+			      "--ipv6-gateway=fe80::1");
+	writes("rumprun", &in, "{\"cmdline\":\"\",\"net\":{\"if\":\"ukvmif0\",\"cloner\":\"True\","
+			       "\"type\":\"inet\",\"method\":\"static\",\"addr\":\"10.4.0.9\","
+			       "\"mask\":\"1\",\"gw\":\"10.4.0.1\"}}");
+}
+
 static void what_a_command_line_can_not_carry_is_refused(void **state)
 {
 	static const char *const quote[] = { "/app", "it's a file", NULL };
 	static const char *const lines[] = { "/app", "a\nb", NULL };
 	static const struct guest_net nonsense = { .ip = "10.4.0", .gateway = "x y", .prefix = 24 };
+	static const struct guest_net no_six = { .ip6 = "fd00::x", .prefix6 = 64 };
+	static const struct guest_net nowhere = { .ip = NULL };
 	struct guest_in in = with(ROOTFS_NONE, NULL);
 
 	(void)state;
@@ -204,6 +268,10 @@ static void what_a_command_line_can_not_carry_is_refused(void **state)
 	in.args = args;
 	in.net = &nonsense;
 	refuses("mewz", &in, EINVAL, "10.4.0/24 and the gateway x y are no IPv4 addresses");
+	in.net = &no_six;
+	refuses("mirage", &in, EINVAL, "fd00::x/64 and the gateway \"\" are no IPv6 addresses");
+	in.net = &nowhere;
+	refuses("mirage", &in, EINVAL, "a network without an address");
 	in.net = NULL;
 	refuses("freebsd", &in, ENOTSUP, "how the command line of type \"freebsd\" is written is not "
 					 "known");
@@ -235,6 +303,9 @@ int main(void)
 		cmocka_unit_test(unikraft_before_0_16_1_has_other_words_and_no_environment),
 		cmocka_unit_test(rumprun_gets_one_object_with_repeated_keys),
 		cmocka_unit_test(the_small_ones_get_their_addresses),
+		cmocka_unit_test(a_pod_of_ipv6_alone_is_told_to_who_can_be_told),
+		cmocka_unit_test(who_can_not_be_told_is_refused_by_name),
+		cmocka_unit_test(of_two_families_a_guest_is_told_what_it_can_be),
 		cmocka_unit_test(what_a_command_line_can_not_carry_is_refused),
 		cmocka_unit_test(every_type_that_a_monitor_runs_is_in_the_table),
 	};

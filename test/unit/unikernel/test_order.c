@@ -129,6 +129,10 @@ static void what_the_network_step_has_made_is_told(void **state)
 	has(&b, ",host_mtu=1450,mac=02:00:00:00:00:01\n");
 	has(&b, "-append\nip=10.4.0.2/24 gateway=10.4.0.1\n");
 	drop(&b);
+	assert_int_equal(make(&b, "{}", QEMU("mirage"), CHOICE("'choice':'none'"),
+			      "{'tap':'t','mac':'m','ip6':'fd00::2/64','gateway6':'fd00::1'}"), 0);
+	has(&b, "-append\n--ipv6-only=true --ipv6=fd00::2/64 --ipv6-gateway=fd00::1\n");
+	drop(&b);
 	assert_int_equal(make(&b, "{}", QEMU("mewz"), CHOICE("'choice':'none'"),
 			      "{'tap':'t','mac':'m','ip':'10.4.0.2'}"), -EINVAL);
 	drop(&b);
