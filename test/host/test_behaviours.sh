@@ -52,7 +52,7 @@ gone()
 bundle_make c1 sh -c "trap 'exit 9' 40; while :; do sleep 0.1; done"
 shim_start c1
 like '^error 5 ' "$(shim_call c1 Pids 2>&1)" "Pids before any Create is NotFound"
-shim=$(pgrep -f -- '-id c1')
+shim=$(shim_pid c1)
 fds=$(descriptors)
 cp "$T/b/c1/config.json" "$T/good.json"
 bundle_spec c1 /no/such/program >"$T/b/c1/config.json"

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -72,8 +73,13 @@ static void test_a_tree_may_be_deeper_than_descriptors_last(void **state)
 {
 	struct node_rig *rig = *state;
 	int at = open(folder(rig, "tree"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct rlimit many;
+	struct rlimit few;
 
-	for (int i = 0; i < 3000; i++) {
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &many), 0);
+	few = (struct rlimit){ .rlim_cur = 64, .rlim_max = many.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (int i = 0; i < 300; i++) {
 		int next;
 
 		assert_int_equal(mkdirat(at, "down", 0755), 0);
@@ -84,6 +90,7 @@ static void test_a_tree_may_be_deeper_than_descriptors_last(void **state)
 	}
 	close(at);
 	assert_int_equal(remove_tree(rig, "tree", 0, NULL), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &many), 0);
 	assert_false(exists(rig, "tree"));
 }
 

@@ -58,7 +58,7 @@ answer()
 
 # -- the shim is dead
 begin d1 1001
-init=$(pgrep -x -f 'sleep 1001')
+init=$(pid_of 'sleep 1001')
 kill_now "$(shim_pid d1)"
 now=$(date +%s)
 answer d1 "a killed shim"

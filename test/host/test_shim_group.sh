@@ -71,9 +71,10 @@ is "/run/containerd/s/$hash" "$(addr a1)" "and is named by the group"
 is "$shim" "$(served_by a2)" "one shim has both"
 like '^group: g$' "$(uruncctl show -q t1/a2 2>/dev/null | awk '$1 == "group" { print "group: " $2 }')" \
 	"the second one's journal names the group"
-no "a third process was not left behind" test "$(pgrep -cx "$(basename "$SHIM" | cut -c1-15)")" -gt 1
-yes "the first one runs" running 'sleep 3001'
-yes "and the second" running 'sleep 3002'
+yes "a third process was not left behind" \
+	until_true 5 sh -c "[ \$(pgrep -cx '$(basename "$SHIM" | cut -c1-15)') = 1 ]"
+yes "the first one runs" pid_of 'sleep 3001'
+yes "and the second" pid_of 'sleep 3002'
 ANNOTATIONS='"io.containerd.runc.v2.group": "g", "io.kubernetes.cri.sandbox-id": "h"' \
 	bundle_make a3 sleep 3003
 yes "runc's own annotation comes first" shim_start a3
@@ -268,7 +269,7 @@ end a2
 shim=$(served_by a1)
 kill -TERM "$shim"
 yes "SIGTERM ends a shim with a task" until_true 5 test ! -e "/proc/$shim"
-yes "which stays as it is" running 'sleep 3201'
+yes "which stays as it is" pid_of 'sleep 3201'
 yes "in its journal" live a1
 uruncctl recover -q >/dev/null 2>&1
 is 1 $? "a recovery takes it back"

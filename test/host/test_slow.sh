@@ -97,7 +97,7 @@ until_true 5 rmdir "$slow" || true
 # ---- a disk that takes 10 s for each fsync ----------------------------------------------------
 bundle_make d1 sleep 1000
 yes "a shim starts" shim_start d1
-shim=$(pgrep -f -- "-id d1")
+shim=$(shim_pid d1)
 strace -f -qq -o "$T/strace" -e trace=fsync,fdatasync,sync_file_range,syncfs \
 	-e inject=fsync,fdatasync,sync_file_range,syncfs:delay_exit=10s -p "$shim" 2>"$T/strace.err" &
 strace=$!

@@ -138,6 +138,13 @@ running()
 	return 1
 }
 
+# pid_of COMMAND LINE: of the process that has it, once it has: a Start is answered a moment
+# before a runtime's init has become the workload.
+pid_of()
+{
+	until_true 10 running "$1" && pgrep -o -f -x -- "$1"
+}
+
 # Take one container down, as an operator would; what is gone already is no error.
 task_clean()
 {
