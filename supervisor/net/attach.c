@@ -24,8 +24,7 @@ static int check_plan(struct job *j, const struct job_plan *p, struct err *err)
 	    strcmp(now.uplink->name, p->iface) != 0)
 		return err_say(err, ESTALE, "network: %s is not the pod's interface any more",
 			       p->iface);
-	if (strcmp(now.tap, p->tap) != 0 || now.qdisc != p->qdisc ||
-	    now.kept != net_keeps(p->cookie))
+	if (strcmp(now.tap, p->tap) != 0 || now.qdisc != p->qdisc)
 		return err_say(err, EAGAIN, "network: %s or the ingress of %s was taken since we "
 			       "looked", p->tap, p->iface);
 	return 0;
@@ -50,11 +49,11 @@ static int add_filter(struct job *j, const struct job_plan *p, struct wire_filte
 }
 
 static int add_qdisc(struct job *j, const char *iface, int index, const char *kind,
-		     struct err *err)
+		     const uint8_t *cookie, struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
 
-	return lacks(talk_do(&j->talk, wire_add_qdisc(buf, index, kind), err,
+	return lacks(talk_do(&j->talk, wire_add_qdisc(buf, index, kind, cookie), err,
 			     "add an ingress qdisc to %s", iface), err);
 }
 
@@ -65,7 +64,7 @@ static int wire_tap(struct job *j, const struct job_plan *p, int tap, struct err
 	int rc = talk_do(&j->talk, wire_link_up(buf, tap), err, "set %s up", p->tap);
 
 	if (rc == 0)
-		rc = add_qdisc(j, p->tap, tap, "ingress", err);
+		rc = add_qdisc(j, p->tap, tap, "ingress", NULL, err);
 	if (rc == 0)
 		rc = add_filter(j, p, (struct wire_filter){
 				.index = tap, .parent = AT_QDISC, .pref = PREF_TAKE,
@@ -73,8 +72,7 @@ static int wire_tap(struct job *j, const struct job_plan *p, int tap, struct err
 	return rc;
 }
 
-/* Somebody was faster since check_plan(): his qdisc stays. Without the tap nothing says
- * that one is ours, and nothing of us is left. */
+/* Somebody was faster since check_plan(): his qdisc stays, and of us nothing. */
 static int lost_race(struct job *j, const struct job_plan *p, int tap, struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
@@ -98,7 +96,8 @@ static int wire_uplink(struct job *j, const struct job_plan *p, int tap, struct 
 	};
 	const struct wire_filter *list = p->qdisc == QDISC_JOINED ? joined : alone;
 	size_t n = p->qdisc == QDISC_JOINED ? 3 : 1;
-	int rc = p->qdisc == QDISC_MADE ? add_qdisc(j, p->iface, p->index, "clsact", err) : 0;
+	int rc = p->qdisc != QDISC_MADE ? 0 : add_qdisc(j, p->iface, p->index, "clsact", p->cookie,
+							err);
 
 	if (rc == -EEXIST)
 		return lost_race(j, p, tap, err);

@@ -33,9 +33,19 @@ bool net_is_tap_name(const char *name)
 	return end > 0 && strcmp(name + end, "_urunc") == 0;
 }
 
+static bool has_magic(const uint8_t *cookie)
+{
+	return memcmp(cookie, COOKIE_MAGIC, strlen(COOKIE_MAGIC)) == 0;
+}
+
 bool net_is_ours(const struct net_filter *f)
 {
-	return f->has_cookie && memcmp(f->cookie, COOKIE_MAGIC, strlen(COOKIE_MAGIC)) == 0;
+	return f->has_cookie && has_magic(f->cookie);
+}
+
+bool net_made_by_us(const struct net_qdisc *q)
+{
+	return q->has_cookie && has_magic(q->cookie);
 }
 
 int net_read_cookie(uint8_t *to, const char *hex)
@@ -50,11 +60,6 @@ int net_read_cookie(uint8_t *to, const char *hex)
 		to[i] = (uint8_t)byte;
 	}
 	return 0;
-}
-
-bool net_keeps(const uint8_t *cookie)
-{
-	return cookie[strlen(COOKIE_MAGIC)] == COOKIE_KEPT;
 }
 
 const struct net_link *net_link_named(const struct net_picture *p, const char *name)
@@ -182,12 +187,10 @@ static int look_at_ingress(struct net_choice *c, const struct net_picture *p, st
 		if (!net_is_ours(&p->filters[i]))
 			return foreign(p, c->uplink, q, &p->filters[i], err);
 		ours++;
-		c->kept |= net_keeps(p->filters[i].cookie);
 	}
 	if (strcmp(q->kind, "clsact") != 0)
 		return foreign(p, c->uplink, q, NULL, err);
 	c->qdisc = ours ? QDISC_JOINED : QDISC_FOUND;
-	c->kept |= !ours;
 	return 0;
 }
 

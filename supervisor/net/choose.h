@@ -12,8 +12,6 @@
 #include <netinet/in.h>
 
 #define COOKIE_MAGIC "urnc" /* the first bytes of every cookie of ours */
-/* Then a byte that says to who comes later: the qdisc was there before the first of us. */
-#define COOKIE_KEPT  'f'
 
 /* Preferences of filters, below by slot; a lower one is asked first. */
 #define PREF_COPY  10000u /* a further guest's copy, and its guard at the egress */
@@ -24,9 +22,9 @@
 
 /* The ingress of the pod's interface: what we find, and so what is to be done. */
 enum net_qdisc_is {
-	QDISC_MADE,   /* none is there: we make it, and remove it        */
-	QDISC_JOINED, /* of ours, with filters: removed by who is last   */
-	QDISC_FOUND,  /* empty, of nobody: used, and never removed       */
+	QDISC_MADE,   /* none is there: we make it    */
+	QDISC_JOINED, /* it has filters of ours       */
+	QDISC_FOUND,  /* it is empty, whoever made it */
 };
 const char *net_qdisc_name(enum net_qdisc_is is);
 /* -1: no such name */
@@ -40,7 +38,6 @@ struct net_choice {
 	char tap[IFNAMSIZ];
 	int slot;
 	enum net_qdisc_is qdisc;
-	bool kept; /* found by us, or by who we join: nobody of us removes it */
 	const char *why_none;
 };
 
@@ -52,11 +49,11 @@ const struct net_link *net_link_at(const struct net_picture *p, int index);
 const struct net_qdisc *net_ingress(const struct net_picture *p, int index);
 /* tap0_urunc, tap17_urunc: the names that we and others of this trade use. */
 bool net_is_tap_name(const char *name);
-/* It has a cookie that is ours, though perhaps another task's. */
+/* They have a cookie that is ours, though perhaps another task's. */
 bool net_is_ours(const struct net_filter *f);
-/* A cookie of WIRE_COOKIE bytes from hex; -EINVAL. And is it marked as COOKIE_KEPT says? */
+bool net_made_by_us(const struct net_qdisc *q);
+/* A cookie of WIRE_COOKIE bytes from hex; -EINVAL. */
 int net_read_cookie(uint8_t *to, const char *hex);
-bool net_keeps(const uint8_t *cookie);
 
 /**
  * net_choose() - all of it, from a picture with the filters of the uplink

@@ -55,10 +55,11 @@ static int drop_filters(struct job *j, const struct job_plan *p, size_t *ours, s
 	return rc;
 }
 
-/* The empty qdisc goes only if something else proves that this is the namespace: the tap,
- * which is made before and removed after, or a filter. Inode numbers are used again. */
-static int unwire_uplink(struct job *j, const struct job_plan *p, bool proved, json_object *left,
-			 struct err *err)
+/* Empty, it goes if one of us has made it, whoever of us is the last one in it. @proved,
+ * or a filter of ours, or its cookie: this is the namespace, and not another one that has
+ * its number by now. */
+static int unwire_uplink(struct job *j, const struct job_plan *p, bool proved,
+			 json_object *left, struct err *err)
 {
 	uint64_t buf[WIRE_SIZE / sizeof(uint64_t)];
 	const struct net_qdisc *q = net_ingress(&j->seen, p->index);
@@ -69,12 +70,15 @@ static int unwire_uplink(struct job *j, const struct job_plan *p, bool proved, j
 	if (!q)
 		return 0;
 	rc = drop_filters(j, p, &ours, &rest, err);
-	if (rc < 0 || p->qdisc == QDISC_FOUND || net_keeps(p->cookie) || rest > 0)
-		return rc; /* whoever else uses it removes it */
-	if (!(proved || ours) || strcmp(q->kind, "clsact") != 0) {
-		leave_alone(left, "the %s qdisc of %s is not ours", q->kind, p->iface);
+	if (rc < 0 || rest > 0)
+		return rc;
+	if (!net_made_by_us(q)) {
+		if (p->qdisc == QDISC_MADE)
+			leave_alone(left, "the %s qdisc of %s is not ours", q->kind, p->iface);
 		return 0;
 	}
+	if (!proved && !ours && memcmp(q->cookie, p->cookie, WIRE_COOKIE) != 0)
+		return 0;
 	return job_gone(talk_do(&j->talk, wire_del_qdisc(buf, p->index), err,
 			    "remove the ingress qdisc from %s", p->iface));
 }

@@ -42,8 +42,6 @@ static void put_choice(json_object *o, const struct net_choice *c)
 	json_object_object_add(o, "tap", json_object_new_string(c->tap));
 	json_object_object_add(o, "slot", json_object_new_int(c->slot));
 	json_object_object_add(o, "qdisc", json_object_new_string(net_qdisc_name(c->qdisc)));
-	if (c->kept)
-		json_object_object_add(o, "kept", json_object_new_boolean(true));
 }
 
 static int print_choice(const struct job *j, const struct net_choice *c, struct err *err)

@@ -47,11 +47,10 @@
  * Identities. The namespace: device and inode. The tap: its index and its alias, both in
  * that namespace; a tap is born with neither, but also not persistent, so that it dies
  * with the child that makes it; only then it is made to stay. A filter: the cookie of its
- * action, 16 bytes that the kernel keeps and shows: "urnc", one that is 'f' if the qdisc
- * was there before any of us, else 0, and 11 random ones. An ingress qdisc has room for
- * nothing: it is ours if it was absent when the child looked, which is written down, or
- * held only filters with such cookies and none with 'f'; and it is removed only when it
- * is empty.
+ * action, 16 bytes that the kernel keeps and shows: "urnc", and 12 random ones. The ingress
+ * qdisc of the pod's interface: the cookie of who made it, from its birth on, in its table
+ * of packet sizes, which no packet ever meets there; one without is somebody else's. It is
+ * removed when it is empty, by who is the last of us in it.
  *
  * The functions here are the jobs of node.h. Each runs in a child and enters the
  * namespace, so that nothing else of us ever does. Two of them in one namespace
@@ -71,8 +70,7 @@
  *
  * Prints as JSON: netns, and iface ... gateway, "tap": the first free tapN_urunc,
  * "slot": N, "qdisc": "made" if there is no ingress qdisc on iface, "joined" if it has
- * filters of ours, "found" if it has none; "kept": true if it is nobody's of ours to
- * remove, which the cookie is to say. Or netns and "none".
+ * filters of ours, "found" if it has none. Or netns and "none".
  *
  * Return: 0; -ENOENT no such namespace, or process; -ESTALE another one; -EBUSY the
  * interface's ingress is somebody else's (who, and what to do about it).

@@ -193,6 +193,19 @@ static int read_route(struct net_picture *p, const struct nlmsghdr *m)
 	return 0;
 }
 
+/* A cookie in place of a table of sizes. */
+static void read_sizes(struct net_qdisc *q, const struct nlattr *stab)
+{
+	struct attrs a = of_nest(stab);
+	struct tc_sizespec spec;
+
+	if (size_of(a.at[TCA_STAB_BASE]) < sizeof(spec))
+		return;
+	memcpy(&spec, mnl_attr_get_payload(a.at[TCA_STAB_BASE]), sizeof(spec));
+	q->has_cookie = spec.tsize == 0;
+	memcpy(q->cookie, (const char *)&spec + WIRE_SPEC, WIRE_COOKIE);
+}
+
 static int read_qdisc(struct net_picture *p, const struct nlmsghdr *m)
 {
 	const struct tcmsg *tc = mnl_nlmsg_get_payload(m);
@@ -207,6 +220,7 @@ static int read_qdisc(struct net_picture *p, const struct nlmsghdr *m)
 		return rc;
 	to->index = tc->tcm_ifindex;
 	text(to->kind, sizeof(to->kind), a.at[TCA_KIND]);
+	read_sizes(to, a.at[TCA_STAB]);
 	return 0;
 }
 

@@ -91,7 +91,21 @@ struct nlmsghdr *wire_del_link(void *buf, int index)
 
 /* ---- orders: traffic control --------------------------------------------------- */
 
-struct nlmsghdr *wire_add_qdisc(void *buf, int index, const char *kind)
+_Static_assert(offsetof(struct tc_sizespec, overhead) == WIRE_SPEC &&
+	       offsetof(struct tc_sizespec, tsize) == WIRE_SPEC + WIRE_COOKIE, "four numbers");
+
+/* Four numbers that mean nothing where no packet waits. */
+static void put_cookie(struct nlmsghdr *m, const uint8_t *cookie)
+{
+	struct tc_sizespec spec = { 0 };
+	struct nlattr *stab = mnl_attr_nest_start(m, TCA_STAB);
+
+	memcpy((char *)&spec + WIRE_SPEC, cookie, WIRE_COOKIE);
+	mnl_attr_put(m, TCA_STAB_BASE, sizeof(spec), &spec);
+	mnl_attr_nest_end(m, stab);
+}
+
+struct nlmsghdr *wire_add_qdisc(void *buf, int index, const char *kind, const uint8_t *cookie)
 {
 	const struct tcmsg tc = { .tcm_ifindex = index, .tcm_parent = TC_H_INGRESS,
 				  .tcm_handle = AT_QDISC };
@@ -99,6 +113,8 @@ struct nlmsghdr *wire_add_qdisc(void *buf, int index, const char *kind)
 					NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &tc);
 
 	mnl_attr_put_strz(m, TCA_KIND, kind);
+	if (cookie)
+		put_cookie(m, cookie);
 	return m;
 }
 

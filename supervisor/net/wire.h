@@ -20,6 +20,8 @@
 #define WIRE_COOKIE 16     /* bytes                                   */
 #define WIRE_ALIAS  256    /* with the final NUL                      */
 #define WIRE_WORDS  (WIRE_COOKIE / 4) /* 32-bit words of a cookie          */
+/* Where a qdisc's cookie is in its struct tc_sizespec: overhead, linklayer, mpu, mtu. */
+#define WIRE_SPEC   4
 #define PICTURE_MAX 65536  /* entries of one sort; more is -E2BIG     */
 
 /* Where filters hang. An ingress qdisc has one place, clsact has two. */
@@ -51,6 +53,8 @@ struct net_route { /* a default route */
 struct net_qdisc { /* at an interface's ingress */
 	int index;
 	char kind[16];
+	bool has_cookie;
+	uint8_t cookie[WIRE_COOKIE];
 };
 struct net_filter {
 	int index;
@@ -92,8 +96,9 @@ struct nlmsghdr *wire_ask_filters(void *buf, int index, uint32_t parent);
 struct nlmsghdr *wire_name_link(void *buf, int index, const char *alias, uint32_t mtu);
 struct nlmsghdr *wire_link_up(void *buf, int index);
 struct nlmsghdr *wire_del_link(void *buf, int index);
-/* @kind: "ingress" or "clsact"; fails with EEXIST if there is one. */
-struct nlmsghdr *wire_add_qdisc(void *buf, int index, const char *kind);
+/* @kind: "ingress" or "clsact"; fails with EEXIST if there is one. @cookie, or NULL: kept
+ * and shown by the kernel as a table of packet sizes, which such a qdisc never asks. */
+struct nlmsghdr *wire_add_qdisc(void *buf, int index, const char *kind, const uint8_t *cookie);
 struct nlmsghdr *wire_del_qdisc(void *buf, int index);
 
 /* REDIRECT takes every frame, MIRROR takes a copy, and the next filter is asked. DROP

@@ -170,8 +170,7 @@ static void keep_answer(struct step *step, json_object *seen)
 
 /* ---- apply -------------------------------------------------------------------- */
 
-/* @kept: see COOKIE_KEPT. */
-static void name_ours(struct step *step, struct step_env *env, bool kept)
+static void name_ours(struct step *step, struct step_env *env)
 {
 	const struct task_key *key = &step->task->key;
 	struct node *node = env->node;
@@ -179,8 +178,7 @@ static void name_ours(struct step *step, struct step_env *env, bool kept)
 	char cookie[40];
 
 	(void)snprintf(alias, sizeof(alias), "urunc:%s/%s/%s", key->daemon, key->ns, key->id);
-	(void)snprintf(cookie, sizeof(cookie), "75726e63%02x%06x%016llx",
-		       kept ? COOKIE_KEPT : 0, (uint32_t)node->random(node) & 0xffffff,
+	(void)snprintf(cookie, sizeof(cookie), "75726e63%08x%016llx", (uint32_t)node->random(node),
 		       (unsigned long long)node->random(node));
 	json_put_text(step->have, "alias", alias);
 	json_put_text(step->have, "cookie", cookie);
@@ -233,7 +231,7 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 		return no_network(step, env, json_text(seen, "none", ""), err);
 	if (!json_text(seen, "tap", NULL) || !json_text(seen, "iface", NULL))
 		return err_say(err, EPROTO, "look at the network: its answer names no tap");
-	name_ours(step, env, json_true(seen, "kept"));
+	name_ours(step, env);
 	rc = step_save(step, env, err);
 	return rc < 0 ? rc : start_job(step, env, JOB_NET_ATTACH, next, err);
 }

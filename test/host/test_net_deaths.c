@@ -79,7 +79,67 @@ static bool dies_at(const struct pod *p, const struct guest *g, int n)
 	return true;
 }
 
-static void kill_everywhere(struct pod *p, int digit)
+/* What happens after the death, besides taking back. */
+typedef void after_fn(struct pod *p, struct guest *dead);
+
+static void take_back(struct pod *p, struct guest *dead)
+{
+	net_rig_unmake(p, dead);
+}
+
+/* Another guest comes; it, or what is left of the dead one, goes first. */
+static void outlive(struct pod *p, struct guest *dead)
+{
+	struct guest b;
+
+	net_rig_make(p, &b, 8);
+	assert_int_equal(net_rig_detach(p, dead, NULL), 0);
+	net_rig_unmake(p, &b);
+}
+
+static void be_outlived(struct pod *p, struct guest *dead)
+{
+	struct guest b;
+
+	net_rig_make(p, &b, 8);
+	net_rig_unmake(p, &b);
+	net_rig_unmake(p, dead);
+}
+
+static void come_and_go(struct pod *p, struct guest *dead)
+{
+	bool all = getenv("NET_ALL") != NULL;
+
+	p->turn++;
+	if (all || p->turn % 2 == 0)
+		outlive(p, dead);
+	if (all || p->turn % 2)
+		be_outlived(p, dead);
+}
+
+static bool has_clsact(const struct pod *p)
+{
+	char now[4096];
+
+	net_rig_snapshot(p, now, sizeof(now));
+	return strstr(now, "qdisc clsact") != NULL;
+}
+
+/* Somebody else makes an empty qdisc where ours is not yet. */
+static void add_foreign(struct pod *p, struct guest *dead)
+{
+	bool ours = has_clsact(p);
+
+	if (!ours)
+		net_rig_run(IN_POD "tc qdisc add dev eth0 clsact", p->path);
+	assert_int_equal(net_rig_detach(p, dead, NULL), 0);
+	if (has_clsact(p) == ours)
+		fail_msg("%s", ours ? "our qdisc stays" : "somebody else's qdisc is gone");
+	if (!ours)
+		net_rig_run(IN_POD "tc qdisc del dev eth0 clsact", p->path);
+}
+
+static void kill_everywhere(struct pod *p, int digit, after_fn *after)
 {
 	char had[4096];
 	char now[4096];
@@ -92,7 +152,7 @@ static void kill_everywhere(struct pod *p, int digit)
 
 		net_rig_look(p, &g, digit);
 		died = dies_at(p, &g, n);
-		net_rig_unmake(p, &g);
+		after(p, &g);
 		net_rig_snapshot(p, now, sizeof(now));
 		if (strcmp(now, had) != 0)
 			fail_msg("killed at call %d, and this is left:\n%s", n, now);
@@ -105,7 +165,7 @@ static void kill_everywhere(struct pod *p, int digit)
 
 static void test_killed_at_every_effect_it_is_taken_back(void **state)
 {
-	kill_everywhere(*state, 1);
+	kill_everywhere(*state, 1, take_back);
 }
 
 static void test_killed_at_every_effect_beside_another_guest_too(void **state)
@@ -114,9 +174,19 @@ static void test_killed_at_every_effect_beside_another_guest_too(void **state)
 	struct guest a;
 
 	net_rig_make(p, &a, 1);
-	kill_everywhere(p, 2);
+	kill_everywhere(p, 2, take_back);
 	net_rig_unmake(p, &a);
 	net_rig_as_before(p);
+}
+
+static void test_what_a_dead_one_left_stops_no_other_guest(void **state)
+{
+	kill_everywhere(*state, 1, come_and_go);
+}
+
+static void test_a_qdisc_that_somebody_adds_after_the_death_stays(void **state)
+{
+	kill_everywhere(*state, 1, add_foreign);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, net_rig_up, net_rig_down)
@@ -126,6 +196,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_killed_at_every_effect_it_is_taken_back),
 		TEST(test_killed_at_every_effect_beside_another_guest_too),
+		TEST(test_what_a_dead_one_left_stops_no_other_guest),
+		TEST(test_a_qdisc_that_somebody_adds_after_the_death_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,8 +176,7 @@ void net_rig_look(struct pod *p, struct guest *g, int digit)
 	assert_true(json_object_object_get_ex(o, "tap", &tap));
 	(void)snprintf(g->tap, sizeof(g->tap), "%s", json_object_get_string(tap));
 	(void)snprintf(g->have, sizeof(g->have), ",%.*s,\"alias\":\"urunc:aa/default/c%d\","
-		       "\"cookie\":\"75726e63%s%022d\"", (int)strlen(text) - 2, text + 1, digit,
-		       strstr(text, "\"kept\":true") ? "66" : "00", digit);
+		       "\"cookie\":\"75726e63%024d\"", (int)strlen(text) - 2, text + 1, digit, digit);
 }
 
 int net_rig_attach(struct pod *p, struct guest *g, char **text)

@@ -28,6 +28,7 @@ struct pod {
 	char path[64]; /* of its network namespace */
 	int ns, own;   /* it, and ours             */
 	char before[4096];
+	int turn; /* for the test to count */
 };
 
 struct guest {

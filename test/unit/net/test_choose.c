@@ -254,22 +254,16 @@ static void a_free_ingress_is_ours_to_make(void **state)
 	assert_int_equal(v->c.qdisc, QDISC_JOINED);
 }
 
-static void whoever_joins_a_found_ingress_keeps_it_too(void **state)
+static void an_ingress_is_ours_by_its_cookie(void **state)
 {
-	struct view *v = *state;
+	struct net_qdisc q = { .cookie = "urnc00000000000" };
 
-	assert_int_equal(choose(v), 0);
-	assert_false(v->c.kept);
-	add_qdisc(v, "clsact");
-	assert_int_equal(choose(v), 0);
-	assert_true(v->c.kept);
-	(void)add_filter(v, "urnc000000000000");
-	assert_int_equal(choose(v), 0);
-	assert_false(v->c.kept);
-	(void)add_filter(v, "urncf00000000000");
-	assert_int_equal(choose(v), 0);
-	assert_int_equal(v->c.qdisc, QDISC_JOINED);
-	assert_true(v->c.kept);
+	(void)state;
+	assert_false(net_made_by_us(&q));
+	q.has_cookie = true;
+	assert_true(net_made_by_us(&q));
+	q.cookie[3] = 'C';
+	assert_false(net_made_by_us(&q));
 }
 
 static void a_cookie_is_read_whole_or_not_at_all(void **state)
@@ -279,9 +273,6 @@ static void a_cookie_is_read_whole_or_not_at_all(void **state)
 	(void)state;
 	assert_int_equal(net_read_cookie(cookie, "75726e6366303132333435363738396a"), 0);
 	assert_memory_equal(cookie, "urncf0123456789j", WIRE_COOKIE);
-	assert_true(net_keeps(cookie));
-	assert_int_equal(net_read_cookie(cookie, "75726e6300303132333435363738396a"), 0);
-	assert_false(net_keeps(cookie));
 	assert_int_equal(net_read_cookie(cookie, "75726e63"), -EINVAL);
 	assert_int_equal(net_read_cookie(cookie, "75726e63xx303132333435363738396a"), -EINVAL);
 }
@@ -344,7 +335,7 @@ int main(void)
 		TEST(the_first_free_name_is_taken_whoever_has_those_before),
 		TEST(too_many_taps_are_refused),
 		TEST(a_free_ingress_is_ours_to_make),
-		TEST(whoever_joins_a_found_ingress_keeps_it_too),
+		TEST(an_ingress_is_ours_by_its_cookie),
 		TEST(a_cookie_is_read_whole_or_not_at_all),
 		TEST(somebody_elses_ingress_is_refused_by_name),
 		TEST(tap_names_are_those_and_no_others),

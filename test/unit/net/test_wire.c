@@ -66,7 +66,7 @@ static void an_order_to_set_up_touches_nothing_else(void **state)
 static void a_qdisc_is_made_only_where_there_is_none(void **state)
 {
 	struct bench b = { 0 };
-	struct nlmsghdr *m = wire_add_qdisc(b.buf, 3, "clsact");
+	struct nlmsghdr *m = wire_add_qdisc(b.buf, 3, "clsact", NULL);
 
 	(void)state;
 	assert_true(m->nlmsg_flags & NLM_F_CREATE);
@@ -75,6 +75,18 @@ static void a_qdisc_is_made_only_where_there_is_none(void **state)
 	assert_int_equal(b.p.n_qdiscs, 1);
 	assert_int_equal(b.p.qdiscs[0].index, 3);
 	assert_string_equal(b.p.qdiscs[0].kind, "clsact");
+	assert_false(b.p.qdiscs[0].has_cookie);
+	picture_clear(&b.p);
+}
+
+static void a_qdisc_keeps_the_cookie_of_who_made_it(void **state)
+{
+	struct bench b = { 0 };
+
+	(void)state;
+	assert_int_equal(read_it(&b, wire_add_qdisc(b.buf, 3, "clsact", cookie)), 1);
+	assert_true(b.p.qdiscs[0].has_cookie);
+	assert_memory_equal(b.p.qdiscs[0].cookie, cookie, WIRE_COOKIE);
 	picture_clear(&b.p);
 }
 
@@ -305,6 +317,7 @@ int main(void)
 		TEST(a_link_is_read_as_it_was_named),
 		TEST(an_order_to_set_up_touches_nothing_else),
 		TEST(a_qdisc_is_made_only_where_there_is_none),
+		TEST(a_qdisc_keeps_the_cookie_of_who_made_it),
 		TEST(a_redirect_keeps_its_cookie_and_its_target),
 		TEST(a_program_keeps_its_cookie_too),
 		TEST(a_filter_is_removed_by_all_that_it_is_known_by),

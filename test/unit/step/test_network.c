@@ -307,21 +307,6 @@ static void an_apply_that_takes_back_looks_for_the_namespace_again_too(void **st
 	rig_close(&r);
 }
 
-static void the_cookie_says_that_the_qdisc_is_not_ours_to_remove(void **state)
-{
-	struct rig r;
-
-	(void)state;
-	open_named(&r);
-	assert_non_null(strstr(rig_have(&r), "'cookie':'75726e6300"));
-	rig_close(&r);
-	open_pod(&r);
-	assert_int_equal(rig_apply_child(&r, 0, "{\"iface\":\"eth0\",\"tap\":\"tap0_urunc\","
-					 "\"qdisc\":\"joined\",\"kept\":true}"), STEP_WAIT);
-	assert_non_null(strstr(rig_have(&r), "'cookie':'75726e6366"));
-	rig_close(&r);
-}
-
 static void another_namespace_under_the_path_is_not_entered(void **state)
 {
 	struct rig r;
@@ -421,7 +406,6 @@ int main(void)
 		TEST(a_namespace_that_is_gone_leaves_nothing_to_undo),
 		TEST(who_ends_before_the_child_comes_is_not_the_end_of_the_namespace),
 		TEST(an_apply_that_takes_back_looks_for_the_namespace_again_too),
-		TEST(the_cookie_says_that_the_qdisc_is_not_ours_to_remove),
 		TEST(another_namespace_under_the_path_is_not_entered),
 		TEST(a_namespace_without_its_path_is_found_at_a_process),
 		TEST(undo_of_a_row_without_names_does_nothing),
