@@ -343,6 +343,9 @@ struct planned {
 /* One commit: a run and its planned steps. @ret: the run's seq. */
 int journal_plan(struct journal *j, const char *plan, const struct planned *steps, size_t n,
 		 int64_t now_ms, int64_t *ret, struct err *err);
+/* One commit: more steps for a run, after those that it has. */
+int journal_plan_more(struct journal *j, int64_t run, const struct planned *steps, size_t n,
+		      struct err *err);
 int journal_close_run(struct journal *j, int64_t run, enum run_outcome outcome,
 		      const char *error, int64_t now_ms, struct err *err);
 

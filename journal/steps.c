@@ -112,6 +112,19 @@ int journal_plan(struct journal *j, const char *plan, const struct planned *step
 	return r;
 }
 
+int journal_plan_more(struct journal *j, int64_t run, const struct planned *steps, size_t n,
+		      struct err *err)
+{
+	bool began;
+	int r = journal_join(j, &began, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = add_step(j, run, &steps[i], err);
+	return journal_leave(j, began, r, err);
+}
+
 int journal_close_run(struct journal *j, int64_t run, enum run_outcome outcome,
 		      const char *error, int64_t now_ms, struct err *err)
 {

@@ -109,13 +109,15 @@ static int check(json_object *annotations, struct err *err)
 	return 0;
 }
 
-static bool is_encoded(json_object *annotations)
+/* @unsure: what holds where there is no type. */
+static bool is_encoded(json_object *values, bool unsure)
 {
-	const char *type = lookup(annotations, known[0].key);
+	const char *type = lookup(values, known[0].key);
 	char plain[ANNOTATION_MAX + 1];
 
-	return type && !monitor_type_known(type) &&
-	       annotations_base64(type, plain, sizeof(plain)) > 0;
+	if (!type)
+		return unsure;
+	return !monitor_type_known(type) && annotations_base64(type, plain, sizeof(plain)) > 0;
 }
 
 static int add(json_object *o, const char *name, json_object *value)
@@ -144,7 +146,8 @@ static int describe(json_object *annotations, json_object *file, json_object **r
 		    struct err *err)
 {
 	auto_json json_object *o = json_object_new_object();
-	bool encoded = is_encoded(annotations);
+	bool encoded = is_encoded(annotations, false);
+	bool file_encoded = is_encoded(file, true);
 
 	if (!o)
 		return err_set(err, ENOMEM, "read the annotations");
@@ -156,7 +159,7 @@ static int describe(json_object *annotations, json_object *file, json_object **r
 			text = lookup(file, known[i].key);
 		if (known[i].must && (!text || !text[0]))
 			return 0;
-		if (text && text[0] && put(o, i, text, own ? encoded : true) < 0)
+		if (text && text[0] && put(o, i, text, own ? encoded : file_encoded) < 0)
 			return err_set(err, ENOMEM, "read the annotations");
 	}
 	*ret = TAKE_PTR(o);

@@ -34,7 +34,8 @@ int annotations_unikernel(json_object *annotations, json_object **ret, struct er
 
 /**
  * annotations_file() - as annotations_unikernel(), with the text of the rootfs's own file
- * @text:	@len bytes: one flat object of the same keys, its values in base64
+ * @text:	@len bytes: one flat object of the same keys, its values in base64, or all in
+ *		plain text, as its own type tells; without one what can be read as base64 is
  *
  * What the bundle says wins, key by key; vAccel comes from the bundle alone. Pure.
  *

@@ -89,6 +89,27 @@ static int put_unikernel(json_object *o, const struct spec *spec, struct err *er
 	return 0;
 }
 
+static int fits(json_object *o, struct err *err)
+{
+	const char *text = json_write(o);
+
+	if (!text || json_object_get_userdata(o))
+		return err_set(err, ENOMEM, "note the request");
+	if (strlen(text) > JOURNAL_TEXT_MAX)
+		return err_say(err, E2BIG, "the request is %zu bytes long and the journal keeps %d: "
+			       "too many or too long mount options", strlen(text),
+			       JOURNAL_TEXT_MAX);
+	return 0;
+}
+
+int request_unikernel(json_object *request, const struct spec *spec, json_object *unikernel,
+		      struct err *err)
+{
+	json_put(request, "unikernel", json_object_get(unikernel));
+	put_hooks(request, spec);
+	return fits(request, err);
+}
+
 /* Whose the monitor will be, and so the tap; absent: root's. */
 static void put_user(json_object *o, const struct spec *spec)
 {
@@ -132,7 +153,6 @@ static void put_call(json_object *o, const struct request_in *in)
 int request_make(json_object **ret, const struct request_in *in, struct err *err)
 {
 	auto_json json_object *o = json_object_new_object();
-	const char *text;
 	int rc;
 
 	if (!o)
@@ -142,15 +162,10 @@ int request_make(json_object **ret, const struct request_in *in, struct err *err
 	rc = put_rootfs(o, in, err);
 	if (rc == 0)
 		rc = put_unikernel(o, in->spec, err);
+	if (rc == 0)
+		rc = fits(o, err);
 	if (rc < 0)
 		return rc;
-	text = json_write(o);
-	if (!text || json_object_get_userdata(o))
-		return err_set(err, ENOMEM, "note the request");
-	if (strlen(text) > JOURNAL_TEXT_MAX)
-		return err_say(err, E2BIG, "the request is %zu bytes long and the journal keeps %d: "
-			       "too many or too long mount options", strlen(text),
-			       JOURNAL_TEXT_MAX);
 	*ret = TAKE_PTR(o);
 	return 0;
 }

@@ -43,6 +43,11 @@ struct request_in {
  * not fit into the journal. */
 int request_make(json_object **ret, const struct request_in *in, struct err *err);
 
+/* What a request with "decide" becomes once the rootfs has said that it is a unikernel.
+ * @unikernel: of annotations.h, lent. -ENOMEM; -E2BIG. */
+int request_unikernel(json_object *request, const struct spec *spec, json_object *unikernel,
+		      struct err *err);
+
 /* The runtime's --root: that of the options, or REQUEST_ROOT, and the namespace. The
  * caller frees. -EINVAL the root is not absolute, or is /. */
 int request_root(char **ret, json_object *options, const char *ns, struct err *err);

@@ -94,20 +94,6 @@ static int begin_step(struct run *run, bool *unwritten, struct err *err)
 
 /* ---- failing ------------------------------------------------------------------------------ */
 
-static int skip_step(void *arg, const struct step_row *row, struct err *err)
-{
-	struct run *run = arg;
-
-	if (row->state != ROW_PLANNED)
-		return 0;
-	return journal_settle(run->j, row->seq, ROW_SKIPPED, NULL, run_wall_ms(run), err);
-}
-
-/* A failed start, pause or kill: its rows are closed, nothing is taken back. */
-static int fail_here(struct run *run, struct err *err)
-{
-	return journal_each_step(run->j, run->seq, OLDEST_FIRST, skip_step, run, err);
-}
 
 /* What undoes a failed run; PLAN_NONE: nothing does. */
 static enum plan undo_of(const struct run *run, const struct arrow *arrow)
@@ -131,8 +117,8 @@ static int write_failure(struct run *run, const struct arrow *arrow, struct err 
 	if (r == 0 && arrow)
 		r = journal_move(run->j, life_state_name(run->life), life_state_name(arrow->to),
 				 life_event_name(EV_FAIL), err);
-	if (r == 0 && undo == PLAN_NONE)
-		r = fail_here(run, err);
+	if (r == 0 && undo == PLAN_NONE) /* a failed start, pause or kill: nothing is taken back */
+		r = run_skip_rest(run, err);
 	else if (r == 0)
 		r = run_plan_undo(run, undo, err);
 	return r;
@@ -238,13 +224,34 @@ static enum run_state done(struct run *run, struct wait *next)
 	return RUN_DONE;
 }
 
+static bool replans(const struct cursor *at)
+{
+	return at->ops->replans && json_object_object_get_ex(at->have, at->ops->replans, NULL);
+}
+
+/* One commit: that the step is done, and what comes after it, if that is not as planned. */
+static int commit_step(struct run *run, struct err *err)
+{
+	int r = journal_begin(run->j, err);
+
+	if (r < 0)
+		return r;
+	r = journal_settle(run->j, run->at.row.seq, ROW_DONE, NULL, run_wall_ms(run), err);
+	if (r == 0 && replans(&run->at))
+		r = run_replan(run, err);
+	if (r == 0)
+		return journal_commit(run->j, err);
+	journal_rollback(run->j);
+	return r;
+}
+
 /* Write that the step is done. RUN_NONE_: written, go on. */
 static enum run_state settle_done(struct run *run, struct wait *next)
 {
 	struct err err = ERR_INIT;
 	enum run_state s;
 
-	if (journal_settle(run->j, run->at.row.seq, ROW_DONE, NULL, run_wall_ms(run), &err) < 0) {
+	if (commit_step(run, &err) < 0) {
 		s = run_unwritten(run, next, &err);
 		return s != RUN_NONE_ ? s : fail(run, &err, next);
 	}

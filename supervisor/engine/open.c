@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* STUCK rows of the scope are tried again: as ones whose undo is under way. */
 static int unstick_step(void *arg, const struct step_row *row, struct err *err)
@@ -118,6 +119,53 @@ static int open_plan(struct run *run, enum life_event ev, enum life_state to,
 		plan_clear(list);
 	free(list);
 	return r < 0 ? r : run_load_task(run, err);
+}
+
+static int skip_step(void *arg, const struct step_row *row, struct err *err)
+{
+	struct run *run = arg;
+
+	if (row->state != ROW_PLANNED)
+		return 0;
+	return journal_settle(run->j, row->seq, ROW_SKIPPED, NULL, run_wall_ms(run), err);
+}
+
+int run_skip_rest(struct run *run, struct err *err)
+{
+	return journal_each_step(run->j, run->seq, OLDEST_FIRST, skip_step, run, err);
+}
+
+/* Of the plan as it is now: what comes after the step at the cursor. */
+static int plan_rest(struct run *run, const struct plan_list *list, struct err *err)
+{
+	size_t i = 0;
+
+	while (i < list->n && strcmp(list->at[i].kind, run->at.row.kind) != 0)
+		i++;
+	if (i == list->n)
+		return err_say(err, EPROTO, "the plan %s has no step %s any more",
+			       plan_name(run->plan), run->at.row.kind);
+	return journal_plan_more(run->j, run->seq, &list->at[i + 1], list->n - i - 1, err);
+}
+
+int run_replan(struct run *run, struct err *err)
+{
+	plan_fn *make = run->engine->make ? run->engine->make : plan_make;
+	auto_json json_object *asked = NULL;
+	auto_free struct plan_list *list = calloc(1, sizeof(*list));
+	int r = list ? run_load_task(run, err) : err_set(err, ENOMEM, "a plan");
+
+	if (r == 0)
+		r = parse_request(&asked, run->task.request, "request", err);
+	if (r == 0)
+		r = make(list, run->plan, &run->task, asked, NULL, err);
+	if (r < 0)
+		return r;
+	r = run_skip_rest(run, err);
+	if (r == 0)
+		r = plan_rest(run, list, err);
+	plan_clear(list);
+	return r;
 }
 
 static json_object *kill_args(const struct run *run, const struct run_options *o)

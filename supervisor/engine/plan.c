@@ -320,6 +320,7 @@ static int plan_launch(struct plan_list *list, const struct task_row *task,
 static int plan_create(struct plan_list *list, const struct task_row *task,
 		       json_object *request, struct err *err)
 {
+	bool native = runtime_kind_of(task->runtime) == RUNTIME_NATIVE;
 	json_object *bundle = NULL;
 	int rc;
 
@@ -331,9 +332,13 @@ static int plan_create(struct plan_list *list, const struct task_row *task,
 	rc = add(list, "bundle", bundle, err);
 	if (rc == 0)
 		rc = plan_mounts(list, task, request, err);
+	if (rc == 0 && member(request, "decide"))
+		rc = add(list, "unikernel", json_object_get(member(request, "decide")), err);
+	if (rc == 0 && native && !member(request, "unikernel")) /* nobody else could run it */
+		return 0;
 	if (rc == 0)
 		rc = add(list, "cgroup", cgroup_want(task, request), err);
-	if (rc == 0 && runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
+	if (rc == 0 && native)
 		return plan_launch(list, task, request, err);
 	if (rc == 0)
 		rc = add(list, "state", call(task, request), err);

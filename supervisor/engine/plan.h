@@ -11,6 +11,8 @@
  *
  *   serve    socket, address, server
  *   create   bundle, mount (one for each rootfs mount), cgroup, state, init, rootfs-choice
+ *            with unikernel after the mounts, if there is a "decide": what comes after it
+ *            is planned anew if it is one
  *            bundle, mount, cgroup, limits, rootfs-choice, poststop, launch, hook, network,
  *            for a unikernel without an OCI runtime: task->runtime is RUNTIME_NATIVE_NAME
  *   start    start; init, if a checkpoint is restored; monitor, hook, for such a unikernel
@@ -33,7 +35,9 @@
  *     "uid","gid": number,             the spec's user; absent: 0
  *     "pid_namespace": "private" | "shared",
  *     "rootfs_choice": "best-effort" | "required",
- *     "unikernel": { "type","monitor","binary", ... }  absent: none }
+ *     "unikernel": { "type","monitor","binary", ... }  absent: none
+ *     "decide": { "no_runtime": text } whether it is one is for the rootfs to say; the
+ *                                      text: why it can't be run if it is none }
  */
 
 #include "journal/journal.h"

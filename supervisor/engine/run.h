@@ -95,6 +95,13 @@ int fence_turn(struct run *run, struct wait *next, struct err *err);
 /* The rows of a new undoing run: closes nothing, moves nothing; within a transaction. */
 int run_plan_undo(struct run *run, enum plan plan, struct err *err);
 
+/* The rows of this run that were not begun are closed; within a transaction. */
+int run_skip_rest(struct run *run, struct err *err);
+
+/* What was planned to come after the step at the cursor is skipped, and planned anew from
+ * the task's row; within a transaction. */
+int run_replan(struct run *run, struct err *err);
+
 /* ---- run.c ---------------------------------------------------------------------- */
 
 /* A cursor on no run yet. */

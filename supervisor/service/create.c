@@ -149,23 +149,49 @@ static int make_request(struct create *c, const Containerd__Task__V2__CreateTask
 	return rc;
 }
 
+/* Its rootfs says whether it is a unikernel; else there must be a runtime. */
+static int decide_later(struct create *c, const char *missing, struct err *err)
+{
+	json_object *decide = json_object_new_object();
+
+	if (!decide)
+		return err_set(err, ENOMEM, "create");
+	if (!c->runtime)
+		json_put_text(decide, "no_runtime", missing);
+	json_put(c->request, "decide", decide);
+	return 0;
+}
+
+static int run_ourselves(struct create *c, struct err *err)
+{
+	free(c->runtime);
+	c->runtime = strdup(RUNTIME_NATIVE_NAME);
+	return c->runtime ? 0 : err_set(err, ENOMEM, "create");
+}
+
 /* Who is going to run it. Without an OCI runtime on the node a unikernel still can be. */
 static int find_runtime(struct create *c, json_object *options, struct err *err)
 {
 	const struct service_options *o = c->task->service->o;
 	const char *dirs = getenv("PATH");
-	bool unikernel = json_object_object_get_ex(c->request, "unikernel", NULL) &&
-			 o->config->unikernel != LAUNCH_RUNTIME;
+	bool ours = o->config->unikernel != LAUNCH_RUNTIME;
+	bool unikernel = ours && json_object_object_get_ex(c->request, "unikernel", NULL);
+	struct err why = ERR_INIT;
 	int rc = 0;
 
 	if (!unikernel || o->config->unikernel == LAUNCH_AUTO)
 		rc = runtime_find(o->node, request_runtime(options, o->config), dirs ? dirs : "",
-				  &c->runtime, err);
-	if (!unikernel || (c->runtime && runtime_kind_of(c->runtime) == RUNTIME_URUNC))
+				  &c->runtime, &why);
+	if (c->runtime && runtime_kind_of(c->runtime) == RUNTIME_URUNC)
+		return 0;
+	if (unikernel)
+		return run_ourselves(c, err);
+	if (!ours || json_text(c->request, "checkpoint", "")[0] || (rc < 0 && rc != -ENOEXEC)) {
+		*err = why;
 		return rc;
-	free(c->runtime);
-	c->runtime = strdup(RUNTIME_NATIVE_NAME);
-	return c->runtime ? 0 : err_set(err, ENOMEM, "create");
+	}
+	rc = decide_later(c, why.text, err);
+	return rc < 0 || c->runtime ? rc : run_ourselves(c, err);
 }
 
 static int read_request(struct create *c, const Containerd__Task__V2__CreateTaskRequest *in,

@@ -236,9 +236,15 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 static int begin(struct step *step, struct step_env *env, struct facts *f, struct wait *next,
 		 struct err *err)
 {
+	auto_json json_object *decided = step_have_of(env, "unikernel");
 	json_object *look = json_object_new_object();
 	struct err why = ERR_INIT;
-	int rc = find_root(step, env, f, look, &why);
+	int rc;
+
+	if (!f->unikernel && json_text(decided, "none", "")[0])
+		rc = err_say(&why, EINVAL, "%s", json_text(decided, "none", ""));
+	else
+		rc = find_root(step, env, f, look, &why);
 
 	if (rc == 0 && !(f->unikernel && prepares_guests(step)))
 		return step_job(step, env, JOB_LOOK, look, "look into the rootfs", next, err);

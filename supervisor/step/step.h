@@ -115,6 +115,8 @@ struct step_ops {
 	enum step_effect effect; /* DURABLE: outlives a boot, its intent is synced */
 	int apply_ms, undo_ms;   /* then its child is killed, and WAKE_DEADLINE */
 	bool runtime;            /* it calls the OCI runtime: see step_limit_ms() */
+	const char *replans;     /* a member of have: done with that, it has written another
+	                            request, and what comes after it is planned from there */
 	/* Before the intent: an enum step_fact. FOREIGN needs *err filled with the words
 	 * for the caller (-EEXIST is what he gets). May fill step->have. NULL: absent. */
 	int (*probe)(struct step *step, struct step_env *env, struct err *err);

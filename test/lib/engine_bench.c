@@ -81,6 +81,20 @@ static int child_apply(struct step *step, struct step_env *env, const struct wak
 			: err_say(err, EINTR, "interrupted");
 }
 
+/* What was to come after it is planned anew, from want.then. */
+static int turn_apply(struct step *step, struct step_env *env, const struct wake *wake,
+		      struct wait *next, struct err *err)
+{
+	json_object *then = json_object_object_get(step->want, "then");
+	int r;
+
+	if (json_int(step->want, "wait", 0) && wake->why == WAKE_BEGIN)
+		return step_again(env, (int)json_int(step->want, "wait", 0), next);
+	r = journal_set_text(env->journal, TASK_REQUEST, json_object_to_json_string(then), err);
+	json_put(step->have, "turned", json_object_new_boolean(true));
+	return r < 0 ? r : step_save(step, env, err);
+}
+
 static int nothing_undo(struct step *step, struct step_env *env, const struct wake *wake,
 			struct wait *next, struct err *err)
 {
@@ -97,7 +111,18 @@ static const struct step_ops file_kind = { .kind = "file", .effect = EFFECT_VOLA
 	.undo = file_undo };
 static const struct step_ops child_kind = { .kind = "child", .effect = EFFECT_VOLATILE,
 	.apply_ms = 1000, .undo_ms = 1000, .apply = child_apply, .undo = nothing_undo };
-static const struct step_ops *const kinds[] = { &file_kind, &child_kind, NULL };
+static const struct step_ops turn_kind = { .kind = "turn", .effect = EFFECT_VOLATILE,
+	.apply_ms = 1000, .undo_ms = 1000, .replans = "turned", .apply = turn_apply,
+	.undo = nothing_undo };
+static const struct step_ops *const kinds[] = { &file_kind, &child_kind, &turn_kind, NULL };
+
+static const char *kind_of(json_object *want)
+{
+	for (size_t i = 0; kinds[i]; i++)
+		if (strcmp(json_text(want, "kind", ""), kinds[i]->kind) == 0)
+			return kinds[i]->kind;
+	return file_kind.kind;
+}
 
 /* The request says it all: { "<plan>": [ want ] }, the kind is a member of it. */
 static int make(struct plan_list *ret, enum plan plan, const struct task_row *task,
@@ -112,7 +137,7 @@ static int make(struct plan_list *ret, enum plan plan, const struct task_row *ta
 		json_object *want = json_object_array_get_idx(list, i);
 
 		ret->at[ret->n++] = (struct planned){
-			.kind = strcmp(json_text(want, "kind", "file"), "child") == 0 ? "child" : "file",
+			.kind = kind_of(want),
 			.want = strdup(json_object_to_json_string(want)),
 		};
 	}

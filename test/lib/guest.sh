@@ -6,6 +6,7 @@
 #	guest ID TYPE WORDS [ctr options] -- [arguments]
 #		ctr run; WORDS is what the kernel is told to do, by its initrd
 #
+#	says_itself			it has the annotations of a guest in its urunc.json
 #	stay ID [ctr options]		one that stays, detached
 #	pod_make			a pod with eth0, and a peer at the other end
 #	serve ID N			a guest in the pod that answers N pings
@@ -62,6 +63,15 @@ guest()
 		--annotation "$KEY.hypervisor=${MONITOR:-qemu}" \
 		--annotation "$KEY.binary=${KERNEL:-/my kernels/k}" \
 		--annotation "$KEY.initrd=${INITRD-/words}" "$GUEST" "$id" "${@:-none}"
+}
+
+# The guest's root file system says itself that it is one.
+says_itself()
+{
+	printf '{"%s.unikernelType":"%s","%s.hypervisor":"%s","%s.binary":"%s","%s.initrd":"%s"}' \
+		$KEY "$(printf mewz | base64)" $KEY "$(printf qemu | base64)" \
+		$KEY "$(printf '/my kernels/k' | base64)" $KEY "$(printf /words | base64)" \
+		>"$GUEST/urunc.json"
 }
 
 # said ID PATTERN: the guest's console, kept in a file, has it

@@ -267,6 +267,31 @@ static void a_unikernel_without_a_runtime_is_chosen_for_and_then_launched(void *
 	drop(list);
 }
 
+static void the_rootfs_is_asked_before_anything_runs(void **state)
+{
+	struct plan_list *list = make(PLAN_CREATE, "{'decide':{},'rootfs':[{'type':'bind'}]}", NULL);
+	json_object *request = json("{'decide':{'no_runtime':'there is none'}}");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(list->n, 7);
+	assert_string_equal(list->at[1].kind, "mount");
+	is(list, 2, "unikernel", "{}");
+	assert_string_equal(list->at[3].kind, "cgroup");
+	plan_clear(list);
+	assert_int_equal(plan_make(list, PLAN_CREATE, &native, request, NULL, &err), 0);
+	assert_int_equal(list->n, 2);
+	is(list, 1, "unikernel", "{'no_runtime':'there is none'}");
+	plan_clear(list);
+	json_object_object_add(request, "unikernel", json("{'type':'mewz'}"));
+	assert_int_equal(plan_make(list, PLAN_CREATE, &native, request, NULL, &err), 0);
+	assert_int_equal(list->n, 7);
+	assert_string_equal(list->at[1].kind, "unikernel");
+	assert_string_equal(list->at[3].kind, "limits");
+	json_object_put(request);
+	drop(list);
+}
+
 static void hooks_stand_around_the_launch(void **state)
 {
 	static const char *const kinds[] = { "bundle", "cgroup", "limits", "rootfs-choice", "poststop",
@@ -384,6 +409,7 @@ int main(void)
 		cmocka_unit_test(pause_and_the_like_are_one_step),
 		cmocka_unit_test(what_urunc_has_no_command_for_is_refused_by_name),
 		cmocka_unit_test(a_unikernel_without_a_runtime_is_chosen_for_and_then_launched),
+		cmocka_unit_test(the_rootfs_is_asked_before_anything_runs),
 		cmocka_unit_test(hooks_stand_around_the_launch),
 		cmocka_unit_test(what_a_unikernel_has_not_is_refused_by_name),
 		cmocka_unit_test(every_kind_that_is_planned_exists),

@@ -114,6 +114,44 @@ static void a_run_goes_on_where_it_was_closed(void **state)
 	assert_int_equal(run_resume(&run, &b->engine, b->j, NULL, &err), 0);
 }
 
+#define TURN(wait) "{\"create\":[{\"path\":\"/a\"},{\"kind\":\"turn\"" wait ",\"then\":{" \
+	"\"create\":[{\"path\":\"/a\"},{\"kind\":\"turn\"},{\"path\":\"/new\"}]}}," \
+	"{\"path\":\"/old\"},{\"path\":\"/older\"}]}"
+
+static void turned(struct bench *b)
+{
+	assert_true(bench_there(b, "/a") && bench_there(b, "/new"));
+	assert_false(bench_there(b, "/old") || bench_there(b, "/older"));
+	assert_int_equal(bench_rows(b, ROW_DONE), 3);
+	assert_int_equal(bench_rows(b, ROW_SKIPPED), 2);
+	assert_int_equal(bench_happens(b, EV_DELETE, NULL, NULL), RUN_DONE);
+	assert_string_equal(b->sim->removed, "/new /a ");
+}
+
+static void a_step_may_turn_what_comes_after_it(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(bench_happens(b, EV_CREATE, TURN(""), NULL), RUN_DONE);
+	turned(b);
+}
+
+static void a_turn_is_made_by_whoever_goes_on(void **state)
+{
+	struct bench *b = *state;
+	struct wake begin = { .why = WAKE_BEGIN };
+	struct run *run = bench_opened(b, EV_CREATE, TURN(",\"wait\":30"));
+	struct wait next;
+
+	assert_int_equal(run_wake(run, &begin, &next), RUN_WAITING);
+	run_close(run);
+	assert_int_equal(run_resume(&run, &b->engine, b->j, NULL, NULL), 1);
+	sim_pass(b->sim, 30);
+	assert_int_equal(drive(run, &b->node.node, 0, NULL, NULL), RUN_DONE);
+	run_close(run);
+	turned(b);
+}
+
 static void a_failed_create_is_known_as_one_after_it_was_reopened(void **state)
 {
 	struct bench *b = *state;
@@ -235,6 +273,8 @@ int main(void)
 		TEST(a_failed_start_leaves_the_task_created),
 		TEST(a_kill_runs_beside_a_start),
 		TEST(a_run_goes_on_where_it_was_closed),
+		TEST(a_step_may_turn_what_comes_after_it),
+		TEST(a_turn_is_made_by_whoever_goes_on),
 		TEST(a_failed_create_is_known_as_one_after_it_was_reopened),
 		TEST(events_that_do_not_fit_are_refused_in_words),
 		TEST(a_request_that_is_no_object_moves_nothing),

@@ -285,6 +285,53 @@ static void the_rootfs_itself_can_say_that_it_is_a_unikernel(void **state)
 		    "'monitor':'\\/usr\\/bin\\/solo5-spt'}");
 }
 
+#define SAYS_ITSELF "{\"com.urunc.unikernel.unikernelType\":\"mewz\"," \
+	"\"com.urunc.unikernel.hypervisor\":\"qemu\",\"com.urunc.unikernel.binary\":\"/k\"}"
+
+static void a_rootfs_that_says_it_makes_the_task_one_of_ours(void **state)
+{
+	struct task_row row;
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "unikernel", "{}");
+	add_bundle(&r);
+	fake_add_file(&r.f, "/b/c1/rootfs/urunc.json", SAYS_ITSELF);
+	assert_int_equal(journal_set_text(r.j, TASK_REQUEST, "{\"path\":\"/bin\"}", NULL), 0);
+	(void)rig_probe(&r);
+	assert_int_equal(choose(&r), STEP_DONE);
+	assert_string_equal(rig_have(&r), "{'unikernel':{'type':'mewz','monitor':'qemu','binary':"
+					  "'\\/k'}}");
+	assert_int_equal(journal_task(r.j, &row, NULL), 0);
+	assert_string_equal(row.runtime, "unikernel");
+	assert_string_equal(row.request, "{\"path\":\"\\/bin\",\"unikernel\":{\"type\":\"mewz\","
+					 "\"monitor\":\"qemu\",\"binary\":\"\\/k\"}}");
+	task_row_clear(&row);
+	rig_close(&r);
+}
+
+static void one_that_says_nothing_is_a_container_if_there_is_a_runtime(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "unikernel", "{}");
+	add_bundle(&r);
+	chooses(&r, "{'none':'there is no urunc.json in the rootfs'}");
+	rig_open(&r, "unikernel", "{'no_runtime':'exec: runc is missing'}");
+	add_bundle(&r);
+	(void)rig_probe(&r);
+	assert_int_equal(choose(&r), -ENOEXEC);
+	assert_string_equal(r.err.text, "exec: runc is missing");
+	rig_close(&r);
+	rig_open(&r, "rootfs-choice", "{'policy':'required'}");
+	rig_beside(&r, "unikernel", "{'none':'it is not one'}");
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
+	assert_string_equal(rig_have(&r), "{'choice':'none','reason':'not a unikernel: it is not one'}");
+	rig_close(&r);
+}
+
 static void the_device_under_the_rootfs_is_found(void **state)
 {
 	struct rig r;
@@ -427,6 +474,8 @@ int main(void)
 		cmocka_unit_test(an_ordinary_container_never_fails_by_it),
 		cmocka_unit_test(the_choice_and_its_reason_are_recorded),
 		cmocka_unit_test(the_rootfs_itself_can_say_that_it_is_a_unikernel),
+		cmocka_unit_test(a_rootfs_that_says_it_makes_the_task_one_of_ours),
+		cmocka_unit_test(one_that_says_nothing_is_a_container_if_there_is_a_runtime),
 		cmocka_unit_test(the_device_under_the_rootfs_is_found),
 		cmocka_unit_test(what_the_rootfs_lacks_is_known_at_create),
 		cmocka_unit_test(a_runtime_that_prepares_guests_is_not_doubted),

@@ -77,6 +77,16 @@ static void values_of_the_file_are_decoded(void **state)
 	     "{\"type\":\"linux\",\"monitor\":\"qemu\",\"binary\":\"/k\",\"mount_rootfs\":true}");
 }
 
+/* "dHJ1ZQ==" is text like any other there. */
+static void a_file_with_a_plain_type_is_plain(void **state)
+{
+	(void)state;
+	says("{" KEY("unikernelType") "\"linux\"," KEY("hypervisor") "\"qemu\"," KEY("binary")
+	     "\"/k\"," KEY("cmdline") "\"dHJ1ZQ==\"," KEY("mountRootfs") "\"true\"}", NULL,
+	     "{\"type\":\"linux\",\"monitor\":\"qemu\",\"binary\":\"/k\",\"cmdline\":\"dHJ1ZQ==\","
+	     "\"mount_rootfs\":true}");
+}
+
 static void the_bundle_wins_key_by_key(void **state)
 {
 	(void)state;
@@ -171,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_rootfs_is_below_the_bundle_unless_it_is_absolute),
 		cmocka_unit_test(values_of_the_file_are_decoded),
+		cmocka_unit_test(a_file_with_a_plain_type_is_plain),
 		cmocka_unit_test(the_bundle_wins_key_by_key),
 		cmocka_unit_test(vaccel_is_never_taken_from_the_file),
 		cmocka_unit_test(a_file_that_is_none_makes_no_unikernel),
