@@ -89,13 +89,12 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 	const char *socket = json_text(args, "socket", "");
 	const char *address = json_text(args, "address", "");
 	auto_free char *file = NULL;
-	json_object *want = json_object_new_object();
+	json_object *want;
 	int rc;
 
-	if (socket[0] != '/') {
-		json_object_put(want);
+	if (socket[0] != '/')
 		return err_say(err, EINVAL, "socket \"%s\" is no absolute path", socket);
-	}
+	want = json_object_new_object();
 	if (want)
 		json_put_text(want, "path", socket);
 	if (want && json_true(args, "join"))
@@ -237,6 +236,7 @@ static json_object *launch_want(const struct task_row *task, json_object *reques
 		json_put_text(want, "id", task->key.id);
 		json_put_text(want, "bundle", task->bundle);
 		copy(want, request, "unikernel", "unikernel");
+		copy(want, request, "console", "console");
 	}
 	return want;
 }
@@ -247,9 +247,8 @@ static int lacks(const struct task_row *task, const char *command, struct err *e
 	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
 		return err_say(err, ENOTSUP, "a unikernel has no %s: it is one program, without "
 			       "processes that could be reached from outside", command);
-	if (runtime_kind_of(task->runtime) != RUNTIME_URUNC)
-		return 0;
-	return err_say(err, ENOTSUP, "runtime %s has no command %s", task->runtime, command);
+	return runtime_kind_of(task->runtime) != RUNTIME_URUNC ? 0
+		: err_say(err, ENOTSUP, "runtime %s has no command %s", task->runtime, command);
 }
 
 static bool restored(json_object *request)
@@ -297,8 +296,7 @@ static json_object *network_want(json_object *request)
 	return want;
 }
 
-/* A unikernel without an OCI runtime: its rootfs is chosen before anything runs, for the
- * choice is part of what is launched. */
+/* Without an OCI runtime; the choice comes first, as part of what is launched. */
 static int plan_launch(struct plan_list *list, const struct task_row *task,
 		       json_object *request, struct err *err)
 {

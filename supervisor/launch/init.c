@@ -164,6 +164,8 @@ static int prepare(json_object *args, struct err *err)
 	int rc = ready ? 0 : err_set(err, ENOMEM, "prepare the monitor");
 
 	if (rc == 0)
+		rc = launch_console(args, err);
+	if (rc == 0)
 		rc = launch_space(args, err);
 	if (rc == 0)
 		rc = launch_limits(launch_member(args, "process", json_type_object), err);

@@ -46,6 +46,8 @@ int launch_init(json_object *args, struct err *err);
 
 /* ---- between the files of this folder ----------------------------------------- */
 
+/* console.c: a terminal of its own, if one is asked for; its other end is the shim's. */
+int launch_console(json_object *args, struct err *err);
 /* space.c: join the cgroups; enter or make the namespaces; the host name. */
 int launch_space(json_object *args, struct err *err);
 /* root.c: build the root and stand in it. */

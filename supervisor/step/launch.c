@@ -2,8 +2,8 @@
 /*
  * launch.c - the process that is going to be the monitor, up to where it waits for Start.
  *
- * want: { "id", "bundle", "path"?, "unikernel" }
- * have: { "accel": "kvm" | "tcg" | "none", "init": identity }
+ * want: { "id", "bundle", "unikernel", "console": path of a console socket }
+ * have: { "accel": "kvm" | "tcg" | "none", "init": identity, "console_folder": identity }
  *
  *   1 forked held, in its pid namespace; its row as a child is committed, it goes on
  *   2 it joins the cgroups, makes its namespaces and its root (supervisor/launch/), and
@@ -13,6 +13,7 @@
  * Before 2 the fence does that, for it is a child; and if our process dies it reads end
  * of file where it waits, and exits.
  */
+#include "supervisor/step/console.h"
 #include "supervisor/step/ending.h"
 
 #include "journal/base/cleanup.h"
@@ -120,6 +121,7 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	if (rc < 0)
 		return rc;
 	json_put_text(args, "rootfs", root);
+	json_put_text(args, "console", json_text(step->want, "console", ""));
 	json_put_text(args, "place", env->config->run);
 	json_put_text(args, "hostname", json_text(spec->json, "hostname", ""));
 	json_put(args, "private_pids", json_object_new_boolean(spec->own_pidns));
@@ -214,9 +216,10 @@ static int check(struct step *step, struct step_env *env, const struct spec *spe
 			     : asks(member(hooks, "startContainer")) ? "startContainer"
 								     : NULL;
 
-	if (spec->terminal)
-		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime has no "
-			       "terminal; run it without one");
+	if (spec->terminal != (json_text(step->want, "console", "")[0] != '\0'))
+		return err_say(err, EINVAL, "its config.json %s a terminal, and the Create %s",
+			       spec->terminal ? "asks for" : "is without",
+			       spec->terminal ? "does not" : "asks for one");
 	if (inside)
 		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime runs no %s "
 			       "hooks", inside);
@@ -239,8 +242,12 @@ static int begin(struct step *step, struct step_env *env, const struct spec *spe
 	int rc;
 
 	rc = check(step, env, spec, err);
+	if (rc == 0)
+		rc = step_console_make(step, env, err);
 	if (rc < 0)
 		return rc;
+	if (json_text(step->want, "console", "")[0]) /* it has the terminal instead */
+		spawn.in = spawn.out = spawn.err = SPAWN_NULL;
 	rc = args ? make_args(args, step, env, spec, err) : err_set(err, ENOMEM, "launch");
 	if (rc < 0)
 		return rc;
@@ -284,6 +291,7 @@ static int ready(struct step *step, struct step_env *env, const struct held *hel
 {
 	const char *error = json_text(said, "error", "");
 	int code = (int)json_int(said, "code", EIO);
+	int rc;
 
 	if (error[0])
 		return err_say(err, code == ENOTSUP ? ENOTSUP : EIO, PREFIX ": %s", error);
@@ -293,6 +301,9 @@ static int ready(struct step *step, struct step_env *env, const struct held *hel
 	if (json_text(said, "why", "")[0])
 		step_note(step, env, "warning: KVM can't be used, so the guest is emulated, slowly: %s",
 			  json_text(said, "why", ""));
+	rc = step_console_remove(step, env, err);
+	if (rc < 0)
+		return rc;
 	/* It may make nothing more, and is not to be killed before anything is looked at. */
 	return step_remember_init(step, env, &held->who, held->seq, err);
 }
@@ -361,13 +372,14 @@ static int launch_undo(struct step *step, struct step_env *env, const struct wak
 		       struct wait *next, struct err *err)
 {
 	struct ident init;
+	int rc = STEP_DONE;
 
 	if (wake->why == WAKE_DEADLINE)
 		return step_late(step, "the end of the monitor", err);
-	if (!epoch_same_pids(step->task->epoch, env->node->epoch(env->node)) ||
-	    !json_ident(step->have, "init", &init))
-		return STEP_DONE;
-	return step_end_init(step, env, &init, json_text(step->want, "id", ""), next, err);
+	if (epoch_same_pids(step->task->epoch, env->node->epoch(env->node)) &&
+	    json_ident(step->have, "init", &init))
+		rc = step_end_init(step, env, &init, json_text(step->want, "id", ""), next, err);
+	return rc == STEP_DONE ? step_console_remove(step, env, err) : rc;
 }
 
 static int launch_verify(struct step *step, struct step_env *env, struct err *err)

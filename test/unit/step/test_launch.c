@@ -151,6 +151,18 @@ static void what_is_not_heeded_is_noted_by_name(void **state)
 	rig_close(&r);
 }
 
+static void a_terminal_is_for_both_or_for_none(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_launch(&r, "{\"root\":{\"path\":\"rootfs\"},\"process\":{\"terminal\":true}}");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EINVAL);
+	assert_string_equal(r.err.text, "launch failed: its config.json asks for a terminal, and the "
+					"Create does not");
+	rig_close(&r);
+}
+
 /* ---- limits, monitor ------------------------------------------------------------------ */
 
 static void limits_without_their_cgroups_fail(void **state)
@@ -198,6 +210,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_launch_without_its_cgroups_fails),
+		cmocka_unit_test(a_terminal_is_for_both_or_for_none),
 		cmocka_unit_test(proc_is_shown_of_a_pid_namespace_of_its_own_alone),
 		cmocka_unit_test(a_guest_that_writes_to_a_read_only_root_is_refused),
 		cmocka_unit_test(what_is_not_heeded_is_noted_by_name),
