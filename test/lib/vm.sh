@@ -29,7 +29,7 @@ vm_initramfs()
 	d=$T/initramfs
 	mkdir -p "$d/bin" "$d/dev" "$d/modules" "$d/lower" "$d/upper" "$d/new"
 	cp "$TOP/build/peers/root/bin/busybox" "$d/bin/"
-	cp "$TOP/test/vm/init" "$d/init"
+	cp "${VM_INIT:-$TOP/test/vm/init}" "$d/init"
 	for m in $VM_MODULES; do
 		cp "$VM"/lib/modules/*/kernel/"$m.ko" "$d/modules/" || return 1
 		echo "${m##*/}"
