@@ -43,6 +43,7 @@ struct config {
 	int history_count;                /* history_count = 1000                   */
 	int runtime_timeout_s;            /* runtime_timeout_s = 120: one CLI call   */
 	int idle_exit_s;                  /* idle_exit_s = 60: a shim without a task */
+	int monitor_grace_s;              /* monitor_grace_s = 10: from SIGTERM to SIGKILL */
 	bool debug;                       /* debug = false                          */
 };
 

@@ -178,6 +178,8 @@ static void on_kill(struct call *call, const void *in)
 				: op_begin(t, EV_KILL, &options, call, on_killed, &err);
 	if (rc < 0)
 		call_fail(call, &err);
+	else
+		grace_begin(t, req->signal);
 }
 
 void exit_for_delete(struct task *t)

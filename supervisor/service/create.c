@@ -328,6 +328,7 @@ static int remember(struct create *c, struct err *err)
 	t->exit = (struct told_exit){ .at_ns = 0 };
 	t->exit_waits = t->exit_journalled = false;
 	t->released = t->thawed = false;
+	grace_end(t);
 	return task_read_request(t, c->request, err);
 }
 

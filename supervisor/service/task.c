@@ -277,6 +277,7 @@ struct task *task_free(struct task *t)
 		call_drop(t->shutdown);
 	if (t->exit_again)
 		event_free(t->exit_again);
+	grace_end(t);
 	if (t->drain)
 		event_free(t->drain);
 	outbox_free(t->outbox);

@@ -84,6 +84,7 @@ struct task {
 	struct op *ops;           /* plans under way                           */
 	struct waiter *waiters;
 	struct event *init_gone;  /* its pidfd; NULL: not watched              */
+	struct event *grace;      /* of a monitor that was asked to end; NULL: none was */
 	struct event *exit_again; /* an exit that the journal did not take yet */
 	struct told_exit exit;    /* .at_ns 0: it has not                      */
 	enum exit_how exit_how;
@@ -280,6 +281,12 @@ void release_go_on(struct task *t);
 /* The container's processes on this machine, init first, and alone after its exit. Takes
  * @call. */
 void pids_answer(const struct task *t, struct call *call);
+
+/* ---- grace.c ------------------------------------------------------------------ */
+
+/* @signal was sent: a monitor of ours that SIGTERM does not end in its time is killed. */
+void grace_begin(struct task *t, uint32_t signal);
+void grace_end(struct task *t);
 
 /* ---- usage.c: Stats, and the end of memory ------------------------------------------- */
 

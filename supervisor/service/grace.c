@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * grace.c - a monitor that was asked to end has a time for it: some hang then, and a
+ * client that waits for the end would wait for ever.
+ */
+#include "supervisor/service/task.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/bundle/config.h"
+#include "supervisor/oci/runtime.h"
+
+#include <event2/event.h>
+#include <signal.h>
+
+#define AGAIN_S 1 /* when it can't be killed now: the journal is busy, or a disk full */
+
+static void wait_for(struct task *t, int seconds)
+{
+	const struct timeval tv = { .tv_sec = seconds };
+
+	(void)event_add(t->grace, &tv);
+}
+
+static void on_killed(struct op *op, const struct run_end *end)
+{
+	if (end->state == RUN_DONE)
+		(void)journal_note(op->task->journal, "grace", "SIGTERM did not end its monitor in "
+				   "time: killed", NULL);
+	else
+		wait_for(op->task, AGAIN_S);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct run_options options = RUN_OPTIONS_INIT;
+	struct task *t = arg;
+	struct err err = ERR_INIT;
+
+	(void)fd;
+	(void)what;
+	if (t->exit.at_ns || t->going)
+		return;
+	if (t->life == LIFE_PAUSED) { /* its time begins when it can answer */
+		wait_for(t, t->service->o->config->monitor_grace_s);
+		return;
+	}
+	log_say(t->service->o->log, LOG_LEVEL_WARNING, "task %s: its monitor has not ended in %d s "
+		"after SIGTERM, and is killed", t->row.key.id,
+		t->service->o->config->monitor_grace_s);
+	options.signal = SIGKILL;
+	if (op_begin(t, EV_KILL, &options, NULL, on_killed, &err) < 0)
+		wait_for(t, AGAIN_S);
+}
+
+void grace_begin(struct task *t, uint32_t signal)
+{
+	if (signal != SIGTERM || runtime_kind_of(t->row.runtime) != RUNTIME_NATIVE)
+		return;
+	if (!t->grace)
+		t->grace = evtimer_new(t->service->base, on_late, t);
+	if (t->grace && !evtimer_pending(t->grace, NULL)) /* a second one gives no more time */
+		wait_for(t, t->service->o->config->monitor_grace_s);
+}
+
+void grace_end(struct task *t)
+{
+	if (t->grace)
+		event_free(TAKE_PTR(t->grace));
+}
