@@ -107,7 +107,9 @@ int cursor_set(struct run *run, const struct step_row *row, struct err *err)
 	struct cursor *at = &run->at;
 	int r;
 
-	if (at->row.seq == row->seq && at->row.state == row->state)
+	/* That a mute run is undoing it is in no row. */
+	if (at->row.seq == row->seq &&
+	    (at->row.state == row->state || (run->mute && at->row.state == ROW_UNDOING)))
 		return 0;
 	cursor_clear(run);
 	r = row_copy(&at->row, row);

@@ -62,12 +62,15 @@ static int load(struct fence *f, struct err *err)
 		r = journal_each_step(run->j, run->seq, OLDEST_FIRST, seek_row, f, err);
 	if (!f->have)
 		f->have = json_object_new_object();
+	if (r >= 0 && !f->have)
+		r = err_set(err, ENOMEM, "fence task %s", run->task.key.id);
 	return r < 0 ? r : f->n->self(f->n, &f->self, err);
 }
 
 static int settle(struct fence *f, enum row_state to, const char *why, struct err *err)
 {
 	struct run *run = f->run;
+	const char *text = f->changed ? json_write(f->have) : NULL;
 	int64_t now = run_wall_ms(run);
 	int r = 0;
 
@@ -76,7 +79,8 @@ static int settle(struct fence *f, enum row_state to, const char *why, struct er
 	if (f->state == ROW_PLANNED)
 		r = journal_intend(run->j, f->seq, f->n->epoch(f->n), false, now, err);
 	if (r == 0 && f->changed)
-		r = journal_have(run->j, f->seq, json_write(f->have), err);
+		r = text ? journal_have(run->j, f->seq, text, err)
+			 : err_set(err, ENOMEM, "note whom the fence killed");
 	if (r == 0 && to != ROW_INTENT)
 		r = journal_settle(run->j, f->seq, to, why, now, err);
 	return r;
@@ -117,22 +121,26 @@ static int write_row(struct fence *f, enum row_state to, const char *why, struct
 static void remember(struct fence *f, const struct ident *who, const char *what)
 {
 	json_object *list = json_list(f->have, "killed");
+	size_t n = list ? json_object_array_length(list) : 0;
 	json_object *one;
 	struct ident was;
 
-	if (!list) {
-		list = json_object_new_array();
-		json_object_object_add(f->have, "killed", list);
-	}
-	for (size_t i = 0; i < json_object_array_length(list); i++)
+	for (size_t i = 0; i < n; i++)
 		if (json_ident(json_object_array_get_idx(list, i), "process", &was) &&
 		    same(&was, who))
 			return;
 	one = json_object_new_object();
 	json_put_ident(one, "process", who);
 	json_put_text(one, "what", what);
-	json_object_array_add(list, one);
-	f->changed = true;
+	if (!list) {
+		list = json_object_new_array();
+		json_put(f->have, "killed", list);
+	}
+	/* Without memory it is killed all the same. */
+	if (!json_list(f->have, "killed") || json_object_array_add(list, one) < 0)
+		json_object_put(one);
+	else
+		f->changed = true;
 }
 
 /* Counts it if it lives on. Killing is repeated at each look: it does no harm. */

@@ -168,17 +168,18 @@ int run_replan(struct run *run, struct err *err)
 	return r;
 }
 
-static json_object *kill_args(const struct run *run, const struct run_options *o)
+static int kill_args(json_object **ret, const struct run *run, const struct run_options *o,
+		     struct err *err)
 {
-	json_object *args = json_object_new_object();
+	json_object *args = *ret = json_object_new_object();
 	bool paused = run->life == LIFE_PAUSING || run->life == LIFE_PAUSED ||
 		      run->life == LIFE_RESUMING;
 
 	json_put_int(args, "signal", o->signal);
-	json_object_object_add(args, "all", json_object_new_boolean(o->all));
+	json_put(args, "all", json_object_new_boolean(o->all));
 	if (paused) /* a frozen init takes its signal from the runtime, which may thaw */
-		json_object_object_add(args, "paused", json_object_new_boolean(true));
-	return args;
+		json_put(args, "paused", json_object_new_boolean(true));
+	return args && !json_object_get_userdata(args) ? 0 : err_set(err, ENOMEM, "kill");
 }
 
 /* What the event's plan is made of besides the request. The caller puts it. */
@@ -187,10 +188,8 @@ static int event_args(struct run *run, enum life_event ev, const struct run_opti
 {
 	int r;
 
-	if (ev == EV_KILL && o) {
-		*ret = kill_args(run, o);
-		return 0;
-	}
+	if (ev == EV_KILL && o)
+		return kill_args(ret, run, o, err);
 	r = parse_request(ret, o ? o->args : NULL, "arguments of the event", err);
 	if (r < 0 || (ev != EV_EXEC && ev != EV_EXEC_DELETE))
 		return r;

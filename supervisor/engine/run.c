@@ -202,7 +202,8 @@ static int forget(struct run *run, struct err *err)
 {
 	int r;
 
-	cursor_clear(run);
+	if (!run->mute)
+		cursor_clear(run);
 	run->fenced = false;
 	if (!run->mute && run->pending == ROW_NONE_) {
 		run->failed = false;

@@ -63,46 +63,52 @@ static char *wanted_path(struct step *step, struct ident *ret_init, struct err *
 	return text;
 }
 
-static char *by_scan(struct node *node, uint64_t ino)
+static int by_scan(char **ret, struct node *node, uint64_t ino, struct err *err)
 {
 	struct proc_info *procs = NULL;
 	size_t n = 0;
-	char *path = NULL;
+	int rc = node->scan(node, &procs, &n, err);
 
-	if (node->scan(node, &procs, &n, NULL) < 0)
-		return NULL;
-	for (size_t i = 0; i < n && !path; i++)
-		if (procs[i].netns == ino)
-			path = of_process(&procs[i].ident);
+	for (size_t i = 0; rc == 0 && i < n && !*ret; i++) {
+		if (procs[i].netns != ino)
+			continue;
+		*ret = of_process(&procs[i].ident);
+		if (!*ret)
+			rc = err_set(err, ENOMEM, "look for a network namespace");
+	}
 	free(procs);
-	return path;
+	return rc < 0 ? rc : 0;
 }
 
 /* A process in the namespace, by which one can look into it without going there, or go
- * there; NULL: there is none. */
-static char *inside(struct step *step, struct node *node, uint64_t ino)
+ * there; *ret NULL: there is none. */
+static int inside(char **ret, struct step *step, struct node *node, uint64_t ino,
+		  struct err *err)
 {
 	struct proc_info init;
 
 	if (step->task->init.pid > 0 && node->look(node, step->task->init.pid, &init, NULL) > 0 &&
 	    init.netns == ino)
-		return of_process(&step->task->init);
-	return by_scan(node, ino);
+		*ret = of_process(&step->task->init);
+	return *ret ? 0 : by_scan(ret, node, ino, err);
 }
 
-/* Where the recorded namespace is now; NULL: nowhere. The child checks the identity of
- * what it opens, so this may be wrong by then. */
-static char *recorded_path(struct step *step, struct node *node)
+/* Where the recorded namespace is now; *ret NULL: nowhere, for sure. The child checks the
+ * identity of what it opens, so this may be wrong by then. */
+static int recorded_path(char **ret, struct step *step, struct node *node, struct err *err)
 {
 	const char *path = json_text(step->want, "netns", "");
 	struct path_ident was = { 0 };
 	struct path_ident is;
+	int rc = *path ? node->path(node, path, &is, err) : 0;
 
 	(void)json_path(step->have, "netns", &was);
-	if (*path && node->path(node, path, &is, NULL) > 0 && is.dev == was.dev &&
-	    is.ino == was.ino)
-		return strdup(path);
-	return inside(step, node, was.ino);
+	if (rc < 0 && rc != -ENOTDIR && rc != -ESRCH)
+		return rc;
+	if (rc <= 0 || is.dev != was.dev || is.ino != was.ino)
+		return inside(ret, step, node, was.ino, err);
+	*ret = strdup(path);
+	return *ret ? 0 : err_set(err, ENOMEM, "look for a network namespace");
 }
 
 /* ---- the three children ------------------------------------------------------- */
@@ -145,11 +151,12 @@ static int look(struct step *step, struct step_env *env, struct wait *next, stru
 /* STEP_DONE: there is nothing to take back. */
 static int detach(struct step *step, struct step_env *env, struct wait *next, struct err *err)
 {
-	auto_free char *path = recorded_path(step, env->node);
+	auto_free char *path = NULL;
 	const struct ident nobody = { 0 };
+	int rc = recorded_path(&path, step, env->node, err);
 
-	if (!path)
-		return STEP_DONE;
+	if (rc < 0 || !path)
+		return rc < 0 ? rc : STEP_DONE;
 	return step_job(step, env, JOB_NET_DETACH, job_args(step, path, &nobody),
 			"take the network back", next, err);
 }
@@ -396,9 +403,9 @@ static int network_verify(struct step *step, struct step_env *env, struct err *e
 	if (!epoch_same_boot(step->epoch, node->epoch(node)))
 		return FACT_ABSENT;
 	(void)json_path(step->have, "netns", &netns);
-	ns = inside(step, node, netns.ino);
-	if (!ns)
-		return FACT_UNSURE;
+	rc = inside(&ns, step, node, netns.ino, err);
+	if (rc < 0 || !ns)
+		return rc < 0 ? rc : FACT_UNSURE;
 	if (asprintf(&path, "%.*s/net/dev", (int)(strlen(ns) - strlen("/ns/net")), ns) < 0) {
 		path = NULL;
 		return err_set(err, ENOMEM, "look at the network");

@@ -73,13 +73,22 @@ static void end_namespace(struct sim *sim, const struct sim_proc *init)
 	}
 }
 
+/* A namespace that is mounted on a file outlives its processes. */
+static bool has_name(const struct sim *sim, uint64_t netns)
+{
+	for (int i = 0; i < SIM_FILES; i++)
+		if (*sim->files[i].path && sim->files[i].what.ino == netns)
+			return true;
+	return false;
+}
+
 void sim_kill(struct sim *sim, struct sim_proc *p, int status)
 {
 	const struct sim_proc *parent = sim_find(sim, p->ppid);
 	pid_t pid = p->ident.pid;
 	struct sim_proc was = *p;
 
-	for (int i = 0; p->netns && i < SIM_LINKS; i++) /* its last process */
+	for (int i = 0; p->netns && !has_name(sim, p->netns) && i < SIM_LINKS; i++) /* its last process */
 		if (sim->links[i].netns == p->netns)
 			memset(&sim->links[i], 0, sizeof(sim->links[i]));
 	p->zombie = true;

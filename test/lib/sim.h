@@ -30,7 +30,7 @@
 #define SIM_PATH   192
 
 enum sim_program { SIM_NONE, SIM_STAY, SIM_RUNTIME, SIM_MOUNT, SIM_UNMOUNT, SIM_REMOVE, SIM_ASK,
-		   SIM_SYNC, SIM_LOOK, SIM_NET };
+		   SIM_SYNC, SIM_LOOK, SIM_NET, SIM_LAUNCH, SIM_HOOK };
 
 struct sim_proc {
 	struct ident ident; /* pid 0: the slot is free */
@@ -38,6 +38,10 @@ struct sim_proc {
 	char comm[32];
 	char cwd[SIM_PATH], root[SIM_PATH], cgroup[SIM_PATH];
 	bool zombie, held, die_with_us, immortal;
+	bool hangs;     /* a hook that does its work, and does not end */
+	pid_t hearer;   /* of one that talks: who has the other end; 0: nobody */
+	bool told, closed;
+	char said[96];  /* and not yet heard */
 	pid_t played_by; /* the process of the test that plays it; 0: a program does */
 	int status;
 	enum sim_program program;
@@ -80,18 +84,20 @@ struct sim {
 	int die_at, fail_at, fail_code;
 	bool containerd_down, containerd_knows;
 	char runtime_fails[16]; /* the runtime's verb that exits 1 before its last action */
-	int runtime_at; /* which of its actions; 0: the last                       */
+	int runtime_at; /* which of its actions; 0: the last. Of a launch, a hook: too  */
 	int peers;
 	int hang_at;           /* the spawn whose child does nothing until it is killed */
 	bool containerd_silent; /* takes questions, and never answers                    */
 	int learns_at;         /* containerd knows the task from this question on       */
 	bool disk_full;        /* SQLite can't write below the journal's root           */
+	int write_fails;       /* the write of SQLite that fails (EIO)                   */
 	bool disk_counts;      /* what SQLite writes counts as calls, too               */
+	int starve_at;         /* who asks for memory so many times does not get it      */
 	int calls_max;         /* a player that makes more never ends; 0: no limit      */
 	/* what came of it */
 	int slice;             /* after so many calls somebody else plays, 0: never */
 	char removed[128];     /* files, in the order of their removal */
-	int calls, spawns, asked;
+	int calls, spawns, asked, meals, writes;
 	struct sim_event told[SIM_TOLD]; /* what containerd accepted */
 	int ntold;
 	int exit_how, exit_status; /* of the last report of a recovery */
@@ -150,6 +156,13 @@ int sim_tell(struct node *n, const char *topic, int life);
 void sim_act(struct sim *sim, struct sim_proc *p);
 struct json_object;
 void sim_act_net(struct sim *sim, struct sim_proc *p, struct json_object *args);
+void sim_act_launch(struct sim *sim, struct sim_proc *p, struct json_object *args);
+void sim_act_hook(struct sim *sim, struct sim_proc *p, struct json_object *args);
+/* What an action reads of its arguments; "" and 0. */
+const char *sim_text_of(struct json_object *o, const char *name);
+int64_t sim_int_of(struct json_object *o, const char *name);
+/* It ends with this code, and these words. */
+void sim_done(struct sim *sim, struct sim_proc *p, int code, const char *words);
 
 /* A number that changes with what the machine holds, and not with the time. */
 uint64_t sim_digest(const struct sim *sim);

@@ -3,7 +3,8 @@
 #define URUNC_TEST_SIM_CALL_H
 
 /*
- * sim_call.h - how a call enters the simulated machine; for sim_node.c and sim_files.c.
+ * sim_call.h - how a call enters the simulated machine; for sim_node.c, sim_files.c and
+ * sim_native.c.
  */
 
 #include "test/lib/sim.h"
@@ -31,5 +32,10 @@ void sim_ids(struct sim *sim, const char *path, uint64_t *dev, uint64_t *ino);
 
 /* Files, mounts, cgroups, sockets. */
 void sim_files_init(struct node *node);
+
+/* A child that talks: see talk_fd(). */
+#define SIM_TALK_FD 200000000 /* + pid: no descriptor of the test has such a number */
+void sim_talk_init(struct node *node);
+bool sim_talk_ready(struct sim *sim, int fd);
 
 #endif

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -74,13 +73,8 @@ static pid_t party(struct crew *c, int *line, struct player *p)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		abort();
-	real = fork();
-	if (real < 0)
-		abort();
+	real = stage_fork();
 	if (real == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)signal(SIGSEGV, SIG_DFL); /* cmocka would go on with the next test */
-		(void)signal(SIGABRT, SIG_DFL);
 		close(fds[0]);
 		if (c->line > 0)
 			close(c->line);
@@ -299,6 +293,7 @@ static enum part happens(struct crew *c, const struct act *a)
 		if (c->shim)
 			(void)shim_is_gone(c, true);
 		sim_reboot(c->sim);
+		stage_pod(&c->stage);
 		*c->stage.before = *c->sim;
 		return recovery(c, RECOVER_BOOT);
 	default:
@@ -310,7 +305,8 @@ static enum part happens(struct crew *c, const struct act *a)
 
 static void check_failed_create(struct crew *c)
 {
-	static const char *const held[] = { "process init", "mount", "/sys/fs/cgroup/" };
+	static const char *const held[] = { "process init", "mount", "/sys/fs/cgroup/", "link ",
+					    "/run/hooks/" };
 	char left[8192];
 
 	stage_left(&c->stage, left, sizeof(left));
@@ -432,7 +428,7 @@ static void peace(struct crew *c)
 
 void crew_play(const struct script *script, struct ending *ret)
 {
-	struct crew c = { .ret = ret };
+	struct crew c = { .stage = { .native = script->native }, .ret = ret };
 
 	*ret = (struct ending){ .last = PART_OK };
 	stage_open(&c.stage);

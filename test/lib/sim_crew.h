@@ -12,6 +12,7 @@
  *   z the shim is killed           v the shim's `delete`, called by containerd
  *   R uruncctl recover             2 two of them at once, which take turns
  *   B reboot, and the boot's hook
+ *   u the first word alone: it is a unikernel that no OCI runtime makes
  *
  *   D die at the Nth call          E the Nth call fails (EIO)
  *   H the Nth child hangs          X the runtime fails at its Nth action, half way
@@ -21,7 +22,8 @@
  * Rules, each with a sentence if it is broken:
  *
  *   - then nothing is left, and nothing is gone that was there before;
- *   - a create that failed, and does not say that it is stuck, has no init, mount, cgroup;
+ *   - a create that failed, and does not say that it is stuck, has no init, mount, cgroup,
+ *     interface, nor anything that its hooks made;
  *   - what is refused changes nothing, nor does a recovery beside a living shim;
  *   - each life's events are told in order, twice only if somebody died, and its exit is
  *     told by the shim or known to the recovery;
@@ -40,6 +42,7 @@ struct act {
 struct script {
 	struct act at[SCRIPT_MAX];
 	int n;
+	bool native;
 };
 
 struct ending {

@@ -30,6 +30,10 @@ static bool refused(int fd)
 
 	if (sim->disk_counts && ++sim->calls == sim->die_at)
 		sim_die();
+	if (++sim->writes == sim->write_fails) {
+		errno = EIO;
+		return true;
+	}
 	if (!sim->disk_full || fd < 0 || fd >= FDS || !disk.below[fd])
 		return false;
 	errno = ENOSPC;

@@ -29,6 +29,18 @@ static int path(struct node *n, const char *name, struct path_ident *ret, struct
 	return 1;
 }
 
+/* A cgroup's file that says whether it is frozen is kept with its folder. */
+static const struct sim_file *events_of(struct sim *sim, const char *name)
+{
+	const char *at = strstr(name, "/cgroup.events");
+	const struct sim_file *f;
+	char folder[SIM_PATH];
+
+	(void)snprintf(folder, sizeof(folder), "%.*s", at ? (int)(at - name) : 0, name);
+	f = sim_file(sim, folder);
+	return f && f->data[0] ? f : NULL;
+}
+
 static int read_file(struct node *n, const char *name, size_t max, char **ret, size_t *len,
 		     struct err *err)
 {
@@ -36,7 +48,11 @@ static int read_file(struct node *n, const char *name, size_t max, char **ret, s
 
 	CALL("read_file");
 	f = sim_file(sim, name);
-	if (!f || S_ISDIR(f->what.mode))
+	if (!f)
+		f = events_of(sim, name);
+	else if (S_ISDIR(f->what.mode))
+		f = NULL;
+	if (!f)
 		return err_set(err, ENOENT, "%s", name);
 	if (strlen(f->data) > max)
 		return err_set(err, EFBIG, "%s", name);
@@ -246,8 +262,14 @@ static int cgroup_pids(struct node *n, const char *name, struct ident **ret, siz
 static int cgroup_write(struct node *n, const char *name, const char *file, const char *text,
 			struct err *err)
 {
+	struct sim_file *f;
+
 	CALL("cgroup_write");
-	(void)text;
+	f = sim_file(sim, name);
+	if (f && strcmp(file, "cgroup.freeze") == 0) {
+		(void)snprintf(f->data, sizeof(f->data), "frozen %s\n", text);
+		return 0;
+	}
 	if (strcmp(file, "cgroup.kill") != 0)
 		return err_set(err, ENOENT, "%s/%s", name, file);
 	for (int i = 0; i < SIM_PROCS; i++)

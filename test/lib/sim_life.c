@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,12 @@
 	"[\"sh\"],\"cwd\":\"/\"},\"linux\":{\"cgroupsPath\":\"/default/t1\","              \
 	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"}]}}"
 
+#define SPEC_NATIVE                                                                       \
+	"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},\"process\":{\"args\":"  \
+	"[\"guest\"],\"cwd\":\"/\"},\"linux\":{\"cgroupsPath\":\"/default/t1\","           \
+	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"network\","  \
+	"\"path\":\"/run/netns/t1\"}]}}"
+
 /* ---- the stage ----------------------------------------------------------------------------- */
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -35,10 +42,14 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
-void stage_open(struct stage *s)
+void stage_pod(struct stage *s)
 {
-	char path[SIM_PATH];
-	struct sim_file *f;
+	if (s->native)
+		sim_make(s->sim, "/run/netns/t1", S_IFREG | 0444);
+}
+
+void stage_place(struct stage *s)
+{
 	const char *fast = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 
 	(void)snprintf(s->folder, sizeof(s->folder), "%s/sim-XXXXXX", fast);
@@ -47,34 +58,49 @@ void stage_open(struct stage *s)
 	(void)snprintf(s->root, sizeof(s->root), "%s/journal", s->folder);
 	(void)snprintf(s->run, sizeof(s->run), "%s/run", s->folder);
 	s->place = (struct journal_place){ .root = s->root, .run = s->run };
+}
+
+void stage_open(struct stage *s)
+{
+	char path[SIM_PATH];
+	struct sim_file *f;
+
+	stage_place(s);
 	s->config = (struct config){ .run = (char *)(uintptr_t)"/run/urunc",
 				     .runtime = (char *)(uintptr_t)"",
 				     .runtime_timeout_s = 10, .history_days = 1,
 				     .history_count = 10 };
 	s->id = "t1";
 	s->sim = sim_new();
-	f = sim_make(s->sim, "/bin/runc", S_IFREG | 0755);
+	sim_make(s->sim, "/bin/runc", S_IFREG | 0755);
+	sim_make(s->sim, "/usr/bin/solo5-hvt", S_IFREG | 0755);
 	(void)snprintf(path, sizeof(path), "/b/%s", s->id);
 	sim_make(s->sim, path, S_IFDIR | 0711);
 	(void)snprintf(path, sizeof(path), "/b/%s/config.json", s->id);
 	f = sim_make(s->sim, path, S_IFREG | 0644);
-	(void)snprintf(f->data, sizeof(f->data), "%s", SPEC);
+	(void)snprintf(f->data, sizeof(f->data), "%s", s->native ? SPEC_NATIVE : SPEC);
+	stage_pod(s);
 	s->before = malloc(sizeof(*s->before));
 	if (!s->before)
 		abort();
 	*s->before = *s->sim;
 }
 
-void stage_close(struct stage *s)
+void stage_remove(struct stage *s)
 {
 	nftw(s->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+void stage_close(struct stage *s)
+{
+	stage_remove(s);
 	sim_free(s->sim);
 	free(s->before);
 }
 
 /* ---- a life ---------------------------------------------------------------------------------- */
 
-static enum part play_life(struct player *p)
+enum part play_life(struct player *p)
 {
 	static const enum life_event parts[] = {
 		[UNTIL_CREATED] = EV_CREATE, [UNTIL_STARTED] = EV_START, [UNTIL_KILLED] = EV_KILL,
@@ -106,13 +132,32 @@ enum part stage_ended(struct stage *s, pid_t real)
 	return WIFEXITED(status) ? (enum part)WEXITSTATUS(status) : PART_BROKEN;
 }
 
+pid_t stage_fork(void)
+{
+	pid_t real = fork();
+
+	if (real < 0)
+		abort();
+	if (real == 0) {
+		/* A test that fails does not come back to end it. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* It lives for milliseconds: what it takes is given back at its end. */
+		(void)mallopt(M_TOP_PAD, 1 << 20);
+		(void)mallopt(M_TRIM_THRESHOLD, 1 << 26);
+		/* cmocka would go on with the next test. */
+		(void)signal(SIGSEGV, SIG_DFL);
+		(void)signal(SIGABRT, SIG_DFL);
+	}
+	return real;
+}
+
 enum part stage_life(struct stage *s)
 {
 	struct player p;
 	pid_t real;
 
 	s->sim->calls = 0;
-	real = fork();
+	real = stage_fork();
 	if (real == 0) {
 		player_init(&p, s);
 		sim_leave(play_life(&p));
@@ -130,10 +175,8 @@ pid_t stage_shim(struct stage *s)
 	s->sim->calls = 0;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		abort();
-	real = fork();
+	real = stage_fork();
 	if (real == 0) {
-		/* A test that fails does not come back to end it. */
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		player_init(&p, s);
 		if (play_life(&p) != PART_OK || (s->shared && player_shares(&p) != PART_OK) ||
 		    write(fds[1], "x", 1) != 1)
@@ -179,7 +222,7 @@ enum part stage_recover(struct stage *s)
 	pid_t real;
 
 	s->sim->calls = 0;
-	real = fork();
+	real = stage_fork();
 	if (real == 0) {
 		player_init(&p, s);
 		sim_leave(player_recover(&p));
@@ -213,9 +256,9 @@ void stage_holds_nothing(struct stage *s, const char *what, int at, int then)
 		fail_msg("%s %d, %d: left:\n%s", what, at, then, left);
 }
 
-int stage_calls(int until)
+int stage_calls(int until, bool native)
 {
-	struct stage s = { .until = until };
+	struct stage s = { .until = until, .native = native };
 	int calls;
 
 	stage_open(&s);

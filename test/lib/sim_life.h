@@ -25,6 +25,7 @@ struct stage {
 	const char *id;
 	bool keep;         /* the dead of a life are not buried, see stage_ended() */
 	bool shared;       /* the shim serves another task, too */
+	bool native;       /* it is a unikernel that no OCI runtime makes; before it opens */
 };
 
 /* How a part ended. REFUSED: the life's table, or a living owner, says no, and nothing
@@ -50,6 +51,8 @@ void stage_end(struct stage *s, pid_t real);
 void stage_tear(struct stage *s);
 /* Play `uruncctl recover`, with s->flags; of s->id alone with RECOVER_DELETE. */
 enum part stage_recover(struct stage *s);
+/* A process of the test that is going to play. */
+pid_t stage_fork(void);
 /* Wait for the process of the test that played, and bury whom it played. */
 enum part stage_ended(struct stage *s, pid_t real);
 
@@ -57,7 +60,25 @@ enum part stage_ended(struct stage *s, pid_t real);
 char *stage_left(struct stage *s, char *buf, size_t size);
 /* cmocka's: nothing is, or the test has failed, with @what and two numbers. */
 void stage_holds_nothing(struct stage *s, const char *what, int at, int then);
+struct player;
+/* What stage_life() plays. */
+enum part play_life(struct player *p);
+/**
+ * stage_deaths() - play @play once, and what follows each death in it
+ * @first, @step: at which of its calls
+ * @dead:	  called with what a death at the call @at leaves, a copy that it may use up
+ *
+ * @s goes on to the end. Return: how many calls it made.
+ */
+int stage_deaths(struct stage *s, enum part (*play)(struct player *p), int first, int step,
+		 void (*dead)(struct stage *left, int at, void *arg), void *arg);
+/* Its folder, new and empty; and no more. */
+void stage_place(struct stage *s);
+void stage_remove(struct stage *s);
+
 /* How many calls a life of so many parts makes. */
-int stage_calls(int until);
+int stage_calls(int until, bool native);
+/* What of a unikernel's pod is in this boot: again after each sim_reboot(). */
+void stage_pod(struct stage *s);
 
 #endif

@@ -13,20 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text_of(json_object *o, const char *name)
-{
-	json_object *v = NULL;
-
-	return json_object_object_get_ex(o, name, &v) ? json_object_get_string(v) : "";
-}
-
-static int64_t int_of(json_object *o, const char *name)
-{
-	json_object *v = NULL;
-
-	return json_object_object_get_ex(o, name, &v) ? json_object_get_int64(v) : 0;
-}
-
 static uint64_t netns_at(struct sim *sim, const char *path)
 {
 	const struct sim_file *f = sim_file(sim, path);
@@ -69,19 +55,20 @@ static void end(struct sim *sim, struct sim_proc *p, int code)
 	sim_kill(sim, p, code << 8);
 }
 
-static void act_look(struct sim *sim, struct sim_proc *p, uint64_t netns)
+static void act_look(struct sim *sim, struct sim_proc *p, const char *path, uint64_t netns)
 {
+	int dev = sim_file(sim, path) ? 1 : 4; /* as what stands there, or as a process has it */
 	char name[24];
 	int slot = 0;
 
 	do
 		(void)snprintf(name, sizeof(name), "tap%d_urunc", slot++);
 	while (find(sim, netns, name));
-	(void)snprintf(p->out, sizeof(p->out), "{\"netns\":{\"dev\":4,\"ino\":%llu,\"mode\":0},"
+	(void)snprintf(p->out, sizeof(p->out), "{\"netns\":{\"dev\":%d,\"ino\":%llu,\"mode\":0},"
 		       "\"iface\":\"eth0\",\"ifindex\":2,\"mac\":\"02:00:00:00:00:01\","
 		       "\"mtu\":1500,\"ip\":\"10.4.0.2/24\",\"gateway\":\"10.4.0.1\","
 		       "\"tap\":\"%s\",\"slot\":%d,\"qdisc\":\"%s\"}",
-		       (unsigned long long)netns, name, slot - 1,
+		       dev, (unsigned long long)netns, name, slot - 1,
 		       slot == 1 ? "made" : "joined");
 	end(sim, p, 0);
 }
@@ -89,17 +76,17 @@ static void act_look(struct sim *sim, struct sim_proc *p, uint64_t netns)
 /* A redirect is an entry of its own, as it is on a host: it outlives the tap. */
 static void act_attach(struct sim *sim, struct sim_proc *p, json_object *args, uint64_t netns)
 {
-	struct sim_link *tap = find(sim, netns, text_of(args, "tap"));
+	struct sim_link *tap = find(sim, netns, sim_text_of(args, "tap"));
 
 	switch (p->at++) {
 	case 0:
 		if (tap)
 			end(sim, p, EAGAIN);
 		else
-			add(sim, netns, text_of(args, "tap"), text_of(args, "alias"));
+			add(sim, netns, sim_text_of(args, "tap"), sim_text_of(args, "alias"));
 		break;
 	case 1:
-		add(sim, netns, "redirect", text_of(args, "cookie"));
+		add(sim, netns, "redirect", sim_text_of(args, "cookie"));
 		break;
 	default:
 		(void)snprintf(p->out, sizeof(p->out), "{\"tap_index\":%d}", tap ? tap->index : 0);
@@ -109,15 +96,15 @@ static void act_attach(struct sim *sim, struct sim_proc *p, json_object *args, u
 
 static void act_detach(struct sim *sim, struct sim_proc *p, json_object *args, uint64_t netns)
 {
-	struct sim_link *tap = find(sim, netns, text_of(args, "tap"));
+	struct sim_link *tap = find(sim, netns, sim_text_of(args, "tap"));
 
 	if (p->at == 0) {
 		for (int i = 0; i < SIM_LINKS; i++)
 			if (sim->links[i].netns == netns &&
-			    strcmp(sim->links[i].alias, text_of(args, "cookie")) == 0)
+			    strcmp(sim->links[i].alias, sim_text_of(args, "cookie")) == 0)
 				memset(&sim->links[i], 0, sizeof(sim->links[i]));
-	} else if (p->at == 1 && tap && strcmp(tap->alias, text_of(args, "alias")) == 0 &&
-		   (!int_of(args, "tap_index") || tap->index == int_of(args, "tap_index"))) {
+	} else if (p->at == 1 && tap && strcmp(tap->alias, sim_text_of(args, "alias")) == 0 &&
+		   (!sim_int_of(args, "tap_index") || tap->index == sim_int_of(args, "tap_index"))) {
 		memset(tap, 0, sizeof(*tap));
 	} else if (p->at > 1) {
 		end(sim, p, 0);
@@ -127,7 +114,7 @@ static void act_detach(struct sim *sim, struct sim_proc *p, json_object *args, u
 
 void sim_act_net(struct sim *sim, struct sim_proc *p, json_object *args)
 {
-	uint64_t netns = netns_at(sim, text_of(args, "path"));
+	uint64_t netns = netns_at(sim, sim_text_of(args, "path"));
 
 	if (p->job == JOB_NET_LIST) {
 		(void)snprintf(p->out, sizeof(p->out), "[]");
@@ -135,7 +122,7 @@ void sim_act_net(struct sim *sim, struct sim_proc *p, json_object *args)
 	} else if (!netns) {
 		end(sim, p, ENOENT);
 	} else if (p->job == JOB_NET_LOOK) {
-		act_look(sim, p, netns);
+		act_look(sim, p, sim_text_of(args, "path"), netns);
 	} else if (p->job == JOB_NET_ATTACH) {
 		act_attach(sim, p, args, netns);
 	} else {

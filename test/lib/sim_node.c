@@ -241,7 +241,9 @@ static enum sim_program program_of(enum job job)
 	case JOB_NET_LIST:
 		return SIM_NET;
 	case JOB_LAUNCH:
+		return SIM_LAUNCH;
 	case JOB_HOOK:
+		return SIM_HOOK;
 	case JOB_CALL:
 	case JOB_NONE_:
 	case JOB_N:
@@ -250,17 +252,26 @@ static enum sim_program program_of(enum job job)
 	return SIM_STAY;
 }
 
+static const char *comm_of(enum job job)
+{
+	return job == JOB_EXEC ? "runtime" : job == JOB_CALL ? "shim"
+	     : job == JOB_LAUNCH ? "init" : "job";
+}
+
 static int spawn(struct node *n, const struct spawn *what, struct ident *ret, struct err *err)
 {
 	struct sim_proc *p;
 	size_t len = 0;
 
 	CALL("spawn");
-	p = sim_proc_new(sim, what->job == JOB_EXEC ? "runtime" : what->job == JOB_CALL ? "shim" : "job",
-			 sim->me);
+	p = sim_proc_new(sim, comm_of(what->job), sim->me);
 	p->held = true;
 	p->die_with_us = what->die_with_us;
-	p->program = ++sim->spawns == sim->hang_at ? SIM_STAY : program_of(what->job);
+	p->program = program_of(what->job);
+	p->hangs = ++sim->spawns == sim->hang_at;
+	if (p->hangs && what->job != JOB_HOOK)
+		p->program = SIM_STAY;
+	p->hearer = what->talks ? sim->me : 0;
 	p->job = what->job;
 	(void)snprintf(p->cwd, sizeof(p->cwd), "%s", what->cwd ? what->cwd : "/");
 	if (what->args)
@@ -341,9 +352,11 @@ static bool ready(struct sim *sim, struct pollfd *fds, unsigned count)
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct sim_proc *p = sim_find(sim, fds[i].fd - WATCH_FD);
+		bool talks = fds[i].fd >= SIM_TALK_FD;
 
 		fds[i].revents = 0;
-		if (fds[i].fd < WATCH_FD || (p && !p->zombie))
+		if (talks ? !sim_talk_ready(sim, fds[i].fd)
+			  : fds[i].fd < WATCH_FD || (p && !p->zombie))
 			continue;
 		fds[i].revents = POLLIN;
 		any = true;
@@ -374,4 +387,5 @@ void sim_node_init(struct sim_node *n, struct sim *sim)
 		},
 	};
 	sim_files_init(&n->node);
+	sim_talk_init(&n->node);
 }

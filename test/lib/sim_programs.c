@@ -12,20 +12,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void done(struct sim *sim, struct sim_proc *p, int code, const char *words)
+void sim_done(struct sim *sim, struct sim_proc *p, int code, const char *words)
 {
 	(void)snprintf(p->out, sizeof(p->out), "%s", words);
 	sim_kill(sim, p, code << 8);
 }
 
-static const char *text_of(json_object *o, const char *name)
+const char *sim_text_of(json_object *o, const char *name)
 {
 	json_object *v = NULL;
 
 	return json_object_object_get_ex(o, name, &v) ? json_object_get_string(v) : "";
 }
 
-static int64_t int_of(json_object *o, const char *name)
+int64_t sim_int_of(json_object *o, const char *name)
 {
 	json_object *v = NULL;
 
@@ -76,8 +76,8 @@ static struct sim_proc *init_of(struct sim *sim, const struct cli *c)
 {
 	struct sim_file *f = sim_file(sim, c->file);
 	json_object *o = f ? json_tokener_parse(f->data) : NULL;
-	struct sim_proc *p = sim_find(sim, (pid_t)int_of(o, "init_process_pid"));
-	bool same = p && p->ident.start == (uint64_t)int_of(o, "init_process_start");
+	struct sim_proc *p = sim_find(sim, (pid_t)sim_int_of(o, "init_process_pid"));
+	bool same = p && p->ident.start == (uint64_t)sim_int_of(o, "init_process_start");
 
 	json_object_put(o);
 	return same && !p->zombie ? p : NULL;
@@ -112,7 +112,7 @@ static void act_create(struct sim *sim, struct sim_proc *p, const struct cli *c)
 	switch (p->at++) {
 	case 0:
 		if (sim_file(sim, c->state))
-			done(sim, p, 1, "container with given ID already exists");
+			sim_done(sim, p, 1, "container with given ID already exists");
 		else
 			sim_make(sim, c->state, S_IFDIR | 0711);
 		break;
@@ -134,7 +134,7 @@ static void act_create(struct sim *sim, struct sim_proc *p, const struct cli *c)
 		(void)snprintf(f->data, sizeof(f->data), "%d", atoi(p->out));
 		break;
 	default:
-		done(sim, p, 0, "");
+		sim_done(sim, p, 0, "");
 	}
 }
 
@@ -146,7 +146,7 @@ static void act_delete(struct sim *sim, struct sim_proc *p, const struct cli *c)
 	switch (p->at++) {
 	case 0:
 		if (!sim_file(sim, c->state))
-			done(sim, p, 1, "container does not exist");
+			sim_done(sim, p, 1, "container does not exist");
 		else if (init)
 			sim_kill(sim, init, SIGKILL);
 		break;
@@ -164,7 +164,7 @@ static void act_delete(struct sim *sim, struct sim_proc *p, const struct cli *c)
 		f = sim_file(sim, c->state);
 		if (f)
 			memset(f, 0, sizeof(*f));
-		done(sim, p, 0, "");
+		sim_done(sim, p, 0, "");
 	}
 }
 
@@ -178,7 +178,7 @@ static void act_exec(struct sim *sim, struct sim_proc *p, const struct cli *c)
 	switch (p->at++) {
 	case 0:
 		if (!init)
-			done(sim, p, 1, "container not running");
+			sim_done(sim, p, 1, "container not running");
 		break;
 	case 1:
 		one = sim_proc_new(sim, "exec", p->ident.pid);
@@ -191,7 +191,7 @@ static void act_exec(struct sim *sim, struct sim_proc *p, const struct cli *c)
 		(void)snprintf(f->data, sizeof(f->data), "%.20s", p->out);
 		break;
 	default:
-		done(sim, p, 0, "");
+		sim_done(sim, p, 0, "");
 	}
 }
 
@@ -209,7 +209,7 @@ static void act_runtime(struct sim *sim, struct sim_proc *p)
 
 	parse(&c, p->args);
 	if (told_to_fail(sim, p, &c)) {
-		done(sim, p, 1, "it was told to fail");
+		sim_done(sim, p, 1, "it was told to fail");
 	} else if (strcmp(c.verb, "exec") == 0) {
 		act_exec(sim, p, &c);
 	} else if (strcmp(c.verb, "create") == 0) {
@@ -218,9 +218,9 @@ static void act_runtime(struct sim *sim, struct sim_proc *p)
 		act_delete(sim, p, &c);
 	} else if (p->at++ > 0) {
 		if (!init_of(sim, &c))
-			done(sim, p, 1, "container not running");
+			sim_done(sim, p, 1, "container not running");
 		else
-			done(sim, p, 0, "");
+			sim_done(sim, p, 0, "");
 	}
 }
 
@@ -231,12 +231,12 @@ static void act_mount(struct sim *sim, struct sim_proc *p, json_object *args)
 	char target[2 * SIM_PATH];
 
 	if (p->at++ == 0) {
-		(void)snprintf(target, sizeof(target), "%s%s%s", text_of(args, "root"),
-			       *text_of(args, "target") ? "/" : "", text_of(args, "target"));
-		sim_mount_new(sim, text_of(args, "type"), text_of(args, "source"), target);
+		(void)snprintf(target, sizeof(target), "%s%s%s", sim_text_of(args, "root"),
+			       *sim_text_of(args, "target") ? "/" : "", sim_text_of(args, "target"));
+		sim_mount_new(sim, sim_text_of(args, "type"), sim_text_of(args, "source"), target);
 		return;
 	}
-	done(sim, p, 0, "");
+	sim_done(sim, p, 0, "");
 }
 
 static bool busy(struct sim *sim, const struct sim_mount *m)
@@ -258,16 +258,16 @@ static void act_unmount(struct sim *sim, struct sim_proc *p, json_object *args)
 	struct sim_mount *m = NULL;
 
 	if (p->at++ > 0) {
-		done(sim, p, 0, "");
+		sim_done(sim, p, 0, "");
 		return;
 	}
 	for (int i = 0; i < SIM_MOUNTS; i++)
-		if (sim->mounts[i].id && sim->mounts[i].id == int_of(args, "id"))
+		if (sim->mounts[i].id && sim->mounts[i].id == sim_int_of(args, "id"))
 			m = &sim->mounts[i];
 	if (!m)
-		done(sim, p, EINVAL, "nothing is mounted there");
+		sim_done(sim, p, EINVAL, "nothing is mounted there");
 	else if (busy(sim, m))
-		done(sim, p, EBUSY, "target is busy");
+		sim_done(sim, p, EBUSY, "target is busy");
 	else
 		memset(m, 0, sizeof(*m));
 }
@@ -275,12 +275,12 @@ static void act_unmount(struct sim *sim, struct sim_proc *p, json_object *args)
 /* A file an action, so that it can be killed half way. */
 static void act_remove(struct sim *sim, struct sim_proc *p, json_object *args)
 {
-	const char *path = text_of(args, "path");
+	const char *path = sim_text_of(args, "path");
 	size_t len = strlen(path);
 	struct sim_file *top = sim_file(sim, path);
 
-	if (top && top->what.ino != (uint64_t)int_of(args, "ino")) {
-		done(sim, p, ESTALE, "it is another folder");
+	if (top && top->what.ino != (uint64_t)sim_int_of(args, "ino")) {
+		sim_done(sim, p, ESTALE, "it is another folder");
 		return;
 	}
 	for (int i = 0; i < SIM_FILES; i++)
@@ -291,7 +291,7 @@ static void act_remove(struct sim *sim, struct sim_proc *p, json_object *args)
 		}
 	if (top)
 		memset(top, 0, sizeof(*top));
-	done(sim, p, top ? 0 : ENOENT, "");
+	sim_done(sim, p, top ? 0 : ENOENT, "");
 }
 
 static void act_ask(struct sim *sim, struct sim_proc *p)
@@ -301,9 +301,9 @@ static void act_ask(struct sim *sim, struct sim_proc *p)
 	if (++sim->asked == sim->learns_at)
 		sim->containerd_knows = true;
 	if (sim->containerd_down)
-		done(sim, p, ECONNREFUSED, "connection refused");
+		sim_done(sim, p, ECONNREFUSED, "connection refused");
 	else
-		done(sim, p, 0, sim->containerd_knows ? "{\"known\":true,\"pid\":0}"
+		sim_done(sim, p, 0, sim->containerd_knows ? "{\"known\":true,\"pid\":0}"
 						      : "{\"known\":false,\"pid\":0}");
 }
 
@@ -328,13 +328,21 @@ void sim_act(struct sim *sim, struct sim_proc *p)
 		act_ask(sim, p);
 		break;
 	case SIM_LOOK:
-		done(sim, p, 0, "{\"none\":\"there is no urunc.json in the rootfs\"}");
+		sim_done(sim, p, 0, json_object_object_get_ex(args, "unikernel", NULL)
+			 ? "{\"binary\":1,\"initrd\":0,\"block\":0}"
+			 : "{\"none\":\"there is no urunc.json in the rootfs\"}");
 		break;
 	case SIM_NET:
 		sim_act_net(sim, p, args);
 		break;
+	case SIM_LAUNCH:
+		sim_act_launch(sim, p, args);
+		break;
+	case SIM_HOOK:
+		sim_act_hook(sim, p, args);
+		break;
 	case SIM_SYNC:
-		done(sim, p, 0, "");
+		sim_done(sim, p, 0, "");
 		break;
 	case SIM_NONE:
 	case SIM_STAY:

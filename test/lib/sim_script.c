@@ -10,13 +10,13 @@ static const char faults[] = "DEHXSFG";
 
 char *script_text(const struct script *script, char *buf, size_t size)
 {
-	size_t len = 0;
+	size_t len = script->native ? 1 : 0;
 
-	*buf = '\0';
+	(void)snprintf(buf, size, "%s", script->native ? "u" : "");
 	for (int i = 0; i < script->n && len + 16 < size; i++) {
 		const struct act *a = &script->at[i];
 
-		len += (size_t)snprintf(buf + len, size - len, "%s%c", i ? " " : "", a->op);
+		len += (size_t)snprintf(buf + len, size - len, "%s%c", len ? " " : "", a->op);
 		if (a->fault || a->n)
 			len += (size_t)snprintf(buf + len, size - len, "%.1s%d",
 						a->fault ? &a->fault : "", a->n);
@@ -32,6 +32,11 @@ int script_parse(struct script *ret, const char *text)
 		char *end;
 
 		if (*text == ' ') {
+			text++;
+			continue;
+		}
+		if (*text == 'u' && ret->n == 0) {
+			ret->native = true;
 			text++;
 			continue;
 		}
@@ -106,7 +111,7 @@ void script_random(struct script *ret, uint64_t seed)
 	uint64_t state = seed * UINT64_C(0x2545f4914f6cdd1d) + 1;
 	char last = 0;
 
-	*ret = (struct script){ .n = 1 + below(&state, 12) };
+	*ret = (struct script){ .n = 1 + below(&state, 12), .native = below(&state, 3) == 0 };
 	for (int i = 0; i < ret->n; i++) {
 		struct act *a = &ret->at[i];
 

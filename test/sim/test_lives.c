@@ -2,9 +2,12 @@
 /*
  * Lives of a task with the real steps on a simulated machine. At every call of the seam
  * one life dies, and in another that call fails; then recovery comes, and may die too.
+ *
+ *   SIM_ALL=1        everything (default: pairs and writes are sampled)
+ *   SIM_TEST=*disk*  those tests alone
  */
 #include "supervisor/engine/doctor.h"
-#include "test/lib/sim_life.h"
+#include "test/lib/sim_player.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -17,11 +20,21 @@
 
 #include <cmocka.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(URUNC_AMNESIA)
+#define SPARSE 7 /* of what other builds do whole, in this slower one */
+#else
+#define SPARSE 1
+#endif
+
+static int stride(bool sampled, int by)
+{
+	return getenv("SIM_ALL") ? 1 : sampled ? by * SPARSE : by;
+}
+
 static void a_whole_life_leaves_nothing(void **state)
 {
-	struct stage s = { .until = UNTIL_GONE };
+	struct stage s = { .until = UNTIL_GONE, .native = *state != NULL };
 
-	(void)state;
 	stage_open(&s);
 	assert_int_equal(stage_life(&s), PART_OK);
 	stage_holds_nothing(&s, "life", 0, 0);
@@ -30,9 +43,8 @@ static void a_whole_life_leaves_nothing(void **state)
 
 static void a_life_that_ends_anywhere_is_recovered(void **state)
 {
-	(void)state;
 	for (int until = UNTIL_SERVED; until < UNTIL_GONE; until++) {
-		struct stage s = { .until = until };
+		struct stage s = { .until = until, .native = *state != NULL };
 
 		stage_open(&s);
 		assert_int_equal(stage_life(&s), PART_OK);
@@ -43,71 +55,58 @@ static void a_life_that_ends_anywhere_is_recovered(void **state)
 	}
 }
 
-/* Die at one call; recover. */
-static void a_death_at_any_call_is_recovered(void **state)
+/* Dead at one call; recover. */
+static void is_recovered(struct stage *left, int at, void *arg)
 {
-	int calls = stage_calls(UNTIL_GONE);
+	const int *before = arg; /* the death of who was recovering; NULL: nobody's */
 
-	(void)state;
-	for (int at = 1; at <= calls; at++) {
-		struct stage s = { .until = UNTIL_GONE };
-
-		stage_open(&s);
-		s.sim->die_at = at;
-		assert_int_equal(stage_life(&s), PART_DIED);
-		sim_pass(s.sim, OLD_MS);
-		if (stage_recover(&s) != PART_OK)
-			fail_msg("dead at call %d: recovery did not do it", at);
-		stage_holds_nothing(&s, "dead at call", at, 0);
-		stage_close(&s);
-	}
-	print_message("# %d deaths\n", calls);
+	sim_pass(left->sim, OLD_MS);
+	if (stage_recover(left) != PART_OK)
+		fail_msg("dead at call %d, %d: recovery did not do it", before ? *before : 0, at);
+	stage_holds_nothing(left, "dead at call", before ? *before : 0, at);
 }
 
-static int recovery_dies(int at, int then)
+static void a_death_at_any_call_is_recovered(void **state)
 {
-	struct stage s = { .until = UNTIL_GONE };
-	enum part p;
+	struct stage s = { .until = UNTIL_GONE, .native = *state != NULL };
 
 	stage_open(&s);
-	s.sim->die_at = at;
-	assert_int_equal(stage_life(&s), PART_DIED);
-	sim_pass(s.sim, OLD_MS);
-	s.sim->die_at = then;
-	p = stage_recover(&s);
-	if (p == PART_DIED && stage_recover(&s) != PART_OK)
-		fail_msg("dead at call %d, recovery at %d: not done", at, then);
-	stage_holds_nothing(&s, "dead at calls", at, then);
+	print_message("# %d deaths\n", stage_deaths(&s, play_life, 1, 1, is_recovered, NULL));
+	stage_holds_nothing(&s, "life", 0, 0);
 	stage_close(&s);
-	return p == PART_DIED;
+}
+
+/* Its recovery dies, too, at one call after another. */
+static void is_recovered_in_the_end(struct stage *left, int at, void *arg)
+{
+	int step = stride(false, 11);
+	int *pairs = arg;
+
+	sim_pass(left->sim, OLD_MS);
+	*pairs += stage_deaths(left, player_recover, 1 + at % step, step, is_recovered, &at);
+	stage_holds_nothing(left, "dead at call", at, 0);
 }
 
 /* Coprime strides, so that all kinds of pairs come together; SIM_ALL=1 takes every pair. */
 static void a_recovery_that_dies_is_recovered(void **state)
 {
-	int calls = stage_calls(UNTIL_GONE);
-	bool all = getenv("SIM_ALL") != NULL;
-	int n = 0;
+	struct stage s = { .until = UNTIL_GONE, .native = *state != NULL };
+	int pairs = 0;
 
-	(void)state;
-	for (int at = 1; at <= calls; at += all ? 1 : 7)
-		for (int then = 1 + (all ? 0 : at % 11);; then += all ? 1 : 11) {
-			n++;
-			if (!recovery_dies(at, then))
-				break;
-		}
-	print_message("# %d pairs\n", n);
+	stage_open(&s);
+	(void)stage_deaths(&s, play_life, 1, stride(s.native, 7), is_recovered_in_the_end, &pairs);
+	print_message("# pairs of %d calls\n", pairs);
+	stage_close(&s);
 }
 
 /* A call fails. A create that failed holds nothing, as soon as it has answered, unless
  * it says that it could not; and recovery then can. */
 static void a_failure_at_any_call_is_taken_back(void **state)
 {
-	int calls = stage_calls(UNTIL_GONE);
+	int calls = stage_calls(UNTIL_GONE, *state != NULL);
 
-	(void)state;
-	for (int at = 1; at <= calls; at++) {
-		struct stage s = { .until = UNTIL_GONE };
+	for (int at = 1; at <= calls; at += stride(*state != NULL, 1)) {
+		struct stage s = { .until = UNTIL_GONE, .native = *state != NULL };
 		enum part p;
 
 		stage_open(&s);
@@ -124,15 +123,41 @@ static void a_failure_at_any_call_is_taken_back(void **state)
 	}
 }
 
+/* One write of SQLite is refused, and all others are not. */
+static void a_disk_that_fails_at_any_write_is_survived(void **state)
+{
+	int step = stride(true, 3), at = 1;
+	bool failed = true;
+
+	for (; failed; at += step) {
+		struct stage s = { .until = UNTIL_GONE, .native = *state != NULL };
+		enum part p;
+
+		stage_open(&s);
+		s.sim->write_fails = at;
+		p = stage_life(&s);
+		failed = s.sim->writes >= at;
+		s.sim->write_fails = 0;
+		if (p == PART_DIED || p == PART_BROKEN)
+			fail_msg("write %d failed: ended %d", at, p);
+		sim_pass(s.sim, OLD_MS);
+		if (stage_recover(&s) != PART_OK)
+			fail_msg("write %d failed: recovery did not do it", at);
+		stage_holds_nothing(&s, "write failed", at, 0);
+		stage_close(&s);
+	}
+	print_message("# %d writes\n", at / step);
+	assert_true(at > 100);
+}
+
 /* Its journal is copied to /run then; that dies too, also between two writes. */
 static void a_recovery_on_a_full_disk_may_die_anywhere(void **state)
 {
-	int step = getenv("SIM_ALL") ? 1 : 3, at = 1;
+	int step = stride(*state != NULL, 3), at = 1;
 	enum part p = PART_DIED;
 
-	(void)state;
 	for (; p == PART_DIED; at += step) {
-		struct stage s = { .until = UNTIL_STARTED };
+		struct stage s = { .until = UNTIL_STARTED, .native = *state != NULL };
 
 		stage_open(&s);
 		assert_int_equal(stage_life(&s), PART_OK);
@@ -194,9 +219,8 @@ static void what_stood_there_before_is_left_alone(void **state)
 
 static void a_reboot_leaves_only_rows(void **state)
 {
-	struct stage s = { .until = UNTIL_STARTED, .flags = RECOVER_BOOT };
+	struct stage s = { .until = UNTIL_STARTED, .flags = RECOVER_BOOT, .native = *state != NULL };
 
-	(void)state;
 	stage_open(&s);
 	assert_int_equal(stage_life(&s), PART_OK);
 	sim_reboot(s.sim);
@@ -286,23 +310,36 @@ static void the_doctor_finds_what_is_wrong_and_nothing_else(void **state)
 }
 
 #define TEST(f) cmocka_unit_test(f)
+/* The same with a unikernel that no OCI runtime makes. */
+#define UNIKERNEL(f) { #f "_unikernel", f, NULL, NULL, &unikernel }
 
 int main(void)
 {
+	bool unikernel = true;
 	const struct CMUnitTest tests[] = {
 		TEST(a_whole_life_leaves_nothing),
+		UNIKERNEL(a_whole_life_leaves_nothing),
 		TEST(a_life_that_ends_anywhere_is_recovered),
+		UNIKERNEL(a_life_that_ends_anywhere_is_recovered),
 		TEST(a_death_at_any_call_is_recovered),
+		UNIKERNEL(a_death_at_any_call_is_recovered),
 		TEST(a_recovery_that_dies_is_recovered),
+		UNIKERNEL(a_recovery_that_dies_is_recovered),
 		TEST(a_failure_at_any_call_is_taken_back),
+		UNIKERNEL(a_failure_at_any_call_is_taken_back),
+		TEST(a_disk_that_fails_at_any_write_is_survived),
+		UNIKERNEL(a_disk_that_fails_at_any_write_is_survived),
 		TEST(a_recovery_on_a_full_disk_may_die_anywhere),
+		UNIKERNEL(a_recovery_on_a_full_disk_may_die_anywhere),
 		TEST(a_failed_create_leaves_no_living_task),
 		TEST(what_stood_there_before_is_left_alone),
 		TEST(a_reboot_leaves_only_rows),
+		UNIKERNEL(a_reboot_leaves_only_rows),
 		TEST(the_boot_hook_leaves_this_boot_alone),
 		TEST(a_dry_run_touches_nothing),
 		TEST(the_doctor_finds_what_is_wrong_and_nothing_else),
 	};
 
+	cmocka_set_test_filter(getenv("SIM_TEST"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

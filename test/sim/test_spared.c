@@ -152,7 +152,7 @@ static void an_operator_in_the_bundle_is_no_stray(void **state)
 /* A boot later the same number may have begun at the same tick. */
 static void a_process_of_now_is_none_of_an_earlier_epoch(const char *epoch)
 {
-	int calls = stage_calls(UNTIL_GONE);
+	int calls = stage_calls(UNTIL_GONE, false);
 
 	for (int at = 1; at <= calls; at += 7) {
 		struct stage s = { .until = UNTIL_GONE, .flags = RECOVER_BOOT };
@@ -198,7 +198,7 @@ static void a_shim_that_is_just_starting_is_left_alone(void **state)
 	int seen = 0;
 
 	(void)state;
-	for (int at = 1; at <= stage_calls(UNTIL_SERVED); at++) {
+	for (int at = 1; at <= stage_calls(UNTIL_SERVED, false); at++) {
 		struct stage s = { .until = UNTIL_SERVED };
 		const struct sim_proc *shim = NULL;
 
