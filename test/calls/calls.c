@@ -2,7 +2,7 @@
 /*
  * calls.c - our programs are struck at every system call, one after the other.
  *
- *	calls [-e | -m] [-k STRIDE] [-t SECONDS] [-s SEED] [-p POINT] SHIM CTL
+ *	calls [-e | -m] [-k STRIDE] [-t SECONDS] [-s SEED] [-a ACT] [-p POINT] SHIM CTL
  *
  * Within a private node whose folder is $T (test/sweep/calls.sh): a task lives until
  * the act, the act is struck at its Nth system call, `uruncctl recover` is run and
@@ -15,6 +15,7 @@
  *
  *	-k	every so-many-th call, from a random one on
  *	-t	at random, for so long
+ *	-a	the acts alone whose names begin so
  *	-p	this point alone, as a failure prints it: act:way:N:K
  *
  * Exit: 0 all survived; 1 not; 2 usage.
@@ -38,6 +39,7 @@ struct sweep {
 	bool failing, starving;
 	long stride, seconds;
 	unsigned long seed;
+	const char *only; /* how the names of the acts begin */
 	unsigned short rand[3];
 	struct point *points;
 	size_t n_points, room;
@@ -120,7 +122,8 @@ static void plan(struct sweep *s)
 	if (!s->failing)
 		s->recover_calls = count(s, (struct point){ .act = &acts[ACT_N - 1] }).seen;
 	for (int i = 0; i < ACT_N; i++)
-		plan_act(s, i);
+		if (strncmp(acts[i].name, s->only, strlen(s->only)) == 0)
+			plan_act(s, i);
 	if (s->seconds)
 		shuffle(s);
 }
@@ -208,8 +211,9 @@ static int options(struct sweep *s, int argc, char **argv)
 	int c;
 
 	s->stride = 1;
+	s->only = "";
 	s->seed = (unsigned long)time(NULL);
-	while ((c = getopt(argc, argv, "emk:t:s:p:")) >= 0) {
+	while ((c = getopt(argc, argv, "emk:t:s:a:p:")) >= 0) {
 		if (c == 'e')
 			s->failing = true;
 		else if (c == 'm')
@@ -220,6 +224,8 @@ static int options(struct sweep *s, int argc, char **argv)
 			s->seconds = atol(optarg);
 		else if (c == 's')
 			s->seed = strtoul(optarg, NULL, 10);
+		else if (c == 'a')
+			s->only = optarg;
 		else if (c == 'p')
 			point = optarg;
 		else
