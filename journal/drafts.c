@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * drafts.c - what a process that died while it copied a journal left under no task's
- * name: half a file in torn/, or the folder of a reader.
+ * name: half a file in done/ or torn/, or the folder of a reader.
  *
  * Their makers hold no lock that could be asked. But they take moments; what is an hour
  * old has none.
@@ -27,9 +27,14 @@ static bool is_old(int dir, const char *name, mode_t type)
 	       time(NULL) - st.st_mtime > DEAD_S;
 }
 
+static bool is_draft(const char *name)
+{
+	return name[0] == '.' && text_ends(name, ".new");
+}
+
 static void drop_draft(int dir, const char *name)
 {
-	if (name[0] == '.' && text_ends(name, ".new") && is_old(dir, name, S_IFREG))
+	if (is_draft(name) && is_old(dir, name, S_IFREG))
 		(void)unlinkat(dir, name, 0);
 }
 
@@ -60,8 +65,18 @@ static void each_name(const char *path, void (*drop)(int dir, const char *name))
 		drop(dirfd(d), e->d_name);
 }
 
+static int drop_half(struct walk *w, const char *path, const char *name, struct err *err)
+{
+	(void)w;
+	(void)err;
+	if (is_draft(name) && is_old(AT_FDCWD, path, S_IFREG))
+		(void)unlink(path);
+	return 0;
+}
+
 int drafts_prune(const struct journal_place *place, struct err *err)
 {
+	struct walk done = { .file = drop_half };
 	char torn[PATH_MAX];
 	int n = snprintf(torn, sizeof(torn), "%s/torn", place->root);
 
@@ -69,5 +84,5 @@ int drafts_prune(const struct journal_place *place, struct err *err)
 		return err_set(err, ENAMETOOLONG, "%s", place->root);
 	each_name(torn, drop_draft);
 	each_name(place->run, drop_copy);
-	return 0;
+	return walk(&done, place->root, "done", err);
 }

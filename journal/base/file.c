@@ -112,22 +112,27 @@ static void draft_drop(struct draft *d)
 	errno = saved;
 }
 
-static int draft_open(struct draft *d, const char *path, mode_t mode, struct err *err)
+int file_draft(char ret[PATH_MAX], const char *path, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	int at = slash ? (int)(slash + 1 - path) : 0;
-	int n = snprintf(d->path, sizeof(d->path), "%.*s.%s.new", at, path, path + at);
+	int n = snprintf(ret, PATH_MAX, "%.*s.%s.new", at, path, path + at);
 
-	if (n < 0 || (size_t)n >= sizeof(d->path)) {
-		d->path[0] = '\0';
-		return err_set(err, ENAMETOOLONG, "%s", path);
+	return n < 0 || n >= PATH_MAX ? err_set(err, ENAMETOOLONG, "%s", path) : 0;
+}
+
+static int draft_open(struct draft *d, const char *path, mode_t mode, struct err *err)
+{
+	int r = file_draft(d->path, path, err);
+
+	if (r == 0) {
+		d->fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+		if (d->fd >= 0)
+			return 0;
+		r = err_set(err, errno, "create %s", d->path);
 	}
-	d->fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-	if (d->fd >= 0)
-		return 0;
-	n = err_set(err, errno, "create %s", d->path);
 	d->path[0] = '\0';
-	return n;
+	return r;
 }
 
 static int draft_name(struct draft *d, const char *path, struct err *err)

@@ -12,6 +12,7 @@
 
 #include "journal/base/err.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -25,12 +26,16 @@
  */
 int file_read(const char *path, size_t max, char **ret, size_t *len, struct err *err);
 
-/* Replace or make @path: readers see the old or the new text. Written beside it as
- * ".<name>.new", then renamed. One writer at a time. Not durable: see file_sync(). */
+/* Replace or make @path: readers see the old or the new text. Written beside it as its
+ * draft, then renamed. One writer at a time. Not durable: see file_sync(). */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 
 /* As file_replace(), with the content of @from (any size). -ENOENT: no @from. */
 int file_copy(const char *from, const char *path, mode_t mode, struct err *err);
+
+/* What @path is called until it is whole: ".<name>.new", in the same folder. A death in
+ * file_replace() or file_copy() leaves it to whoever takes @path back. -ENAMETOOLONG. */
+int file_draft(char ret[PATH_MAX], const char *path, struct err *err);
 
 /* Make the folder and what is missing above it, all with @mode. There is fine. */
 int file_mkdirs(const char *path, mode_t mode, struct err *err);

@@ -192,7 +192,7 @@ struct node {
 	/* -EFBIG over max; -ENOENT */
 	int (*read_file)(struct node *n, const char *path, size_t max, char **ret, size_t *len,
 			 struct err *err);
-	/* Replace atomically (temporary name, rename); no fsync. */
+	/* Replace atomically; no fsync. A death in it leaves the file_draft() of path. */
 	int (*write_file)(struct node *n, const char *path, const char *data, size_t len,
 			  uint32_t mode, struct err *err);
 	int (*make_dir)(struct node *n, const char *path, uint32_t mode, struct err *err); /* 1 made, 0 was there */

@@ -9,6 +9,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "journal/base/file.h"
 
 #include <string.h>
 
@@ -60,15 +61,40 @@ static int mine(struct step *step, struct step_env *env, struct path_ident *ret,
 	return strcmp(text, json_text(step->want, "text", "")) == 0;
 }
 
+/* What a death while it was written has left: the beginning of what we would have. */
+static int remove_draft(struct step *step, struct step_env *env, struct err *err)
+{
+	struct node *node = env->node;
+	auto_free char *text = NULL;
+	struct path_ident what;
+	char draft[PATH_MAX];
+	size_t len = 0;
+	int rc = file_draft(draft, json_text(step->want, "path", ""), err);
+
+	if (rc == 0)
+		rc = node->path(node, draft, &what, err);
+	if (rc <= 0)
+		return rc == -ENOTDIR ? 0 : rc;
+	rc = node->read_file(node, draft, TEXT_MAX, &text, &len, err);
+	if (rc < 0)
+		return rc == -ENOENT || rc == -EFBIG ? 0 : rc;
+	if (strncmp(text, json_text(step->want, "text", ""), len) != 0)
+		return 0;
+	rc = node->remove_file(node, draft, &what, err);
+	return rc < 0 && rc != -ESTALE ? rc : 0;
+}
+
 static int address_undo(struct step *step, struct step_env *env, const struct wake *wake,
 			struct wait *next, struct err *err)
 {
 	const char *path = json_text(step->want, "path", "");
 	struct path_ident what;
-	int rc = mine(step, env, &what, err);
+	int rc = remove_draft(step, env, err);
 
 	(void)wake;
 	(void)next;
+	if (rc == 0)
+		rc = mine(step, env, &what, err);
 	if (rc <= 0)
 		return rc;
 	rc = env->node->remove_file(env->node, path, &what, err);

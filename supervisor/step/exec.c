@@ -14,7 +14,8 @@
  *
  * The names say nothing of the ids, which could collide there (init.pid is a file of the
  * bundle, "init" a fine id for an exec). The runtime dies: the process is named by the
- * pid file, or dies with the container. Undo: kill the process and wait, remove the files.
+ * pid file, or dies with the container. Undo: kill the process and wait, remove the files,
+ * also what was half written of them.
  */
 #include "supervisor/oci/cli.h"
 
@@ -58,12 +59,24 @@ static int remove_named(struct step *step, struct step_env *env, const char *mem
 			struct err *err)
 {
 	const char *path = json_text(step->have, member, "");
-	struct path_ident what;
-	int rc = path[0] ? env->node->path(env->node, path, &what, err) : 0;
 
-	if (rc > 0)
-		rc = env->node->remove_file(env->node, path, &what, err);
-	return rc < 0 ? rc : 0;
+	return path[0] ? step_unwrite(env, path, err) : 0;
+}
+
+/* runc writes its pid file as ".<name>", and may have died before it was renamed. */
+static int remove_pid_file(struct step *step, struct step_env *env, struct err *err)
+{
+	const char *path = json_text(step->have, "pid_file", "");
+	const char *slash = strrchr(path, '/');
+	auto_free char *half = NULL;
+	int rc;
+
+	if (!slash)
+		return 0;
+	if (asprintf(&half, "%.*s/.%s", (int)(slash - path), path, slash + 1) < 0)
+		return err_set(err, ENOMEM, PREFIX);
+	rc = step_unwrite(env, half, err);
+	return rc < 0 ? rc : step_unwrite(env, path, err);
 }
 
 static int write_spec(struct step *step, struct step_env *env, struct err *err)
@@ -242,7 +255,7 @@ static int exec_undo(struct step *step, struct step_env *env, const struct wake 
 	if (rc == STEP_DONE)
 		rc = remove_named(step, env, "spec", err);
 	if (rc == STEP_DONE)
-		rc = remove_named(step, env, "pid_file", err);
+		rc = remove_pid_file(step, env, err);
 	return rc == STEP_DONE ? step_console_remove(step, env, err) : rc;
 }
 

@@ -111,7 +111,7 @@ const struct step_ops step_pause = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = freeze_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };
 
 const struct step_ops step_resume = {
@@ -121,5 +121,5 @@ const struct step_ops step_resume = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = freeze_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

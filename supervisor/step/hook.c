@@ -130,17 +130,6 @@ static int hook_apply(struct step *step, struct step_env *env, const struct wake
 	return run(step, env, wake, must, next, err);
 }
 
-static int poststop_apply(struct step *step, struct step_env *env, const struct wake *wake,
-			  struct wait *next, struct err *err)
-{
-	(void)step;
-	(void)env;
-	(void)wake;
-	(void)next;
-	(void)err;
-	return STEP_DONE;
-}
-
 static int poststop_undo(struct step *step, struct step_env *env, const struct wake *wake,
 			 struct wait *next, struct err *err)
 {
@@ -154,7 +143,7 @@ const struct step_ops step_hook = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = hook_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };
 
 const struct step_ops step_poststop = {
@@ -163,6 +152,6 @@ const struct step_ops step_poststop = {
 	.apply_ms = 1000,
 	.undo_ms = 30000,
 	.runtime = true,
-	.apply = poststop_apply,
+	.apply = step_nothing,
 	.undo = poststop_undo,
 };

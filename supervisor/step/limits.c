@@ -261,5 +261,5 @@ const struct step_ops step_limits = {
 	.apply_ms = 5000,
 	.undo_ms = 1000,
 	.apply = limits_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

@@ -123,5 +123,5 @@ const struct step_ops step_monitor = {
 	.apply_ms = 10000,
 	.undo_ms = 1000,
 	.apply = monitor_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

@@ -273,5 +273,5 @@ const struct step_ops step_rootfs_choice = {
 	.apply_ms = 5000,
 	.undo_ms = 1000,
 	.apply = choice_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

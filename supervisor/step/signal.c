@@ -114,5 +114,5 @@ const struct step_ops step_signal = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = signal_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

@@ -42,5 +42,5 @@ const struct step_ops step_start = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = start_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

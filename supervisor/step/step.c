@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "journal/base/file.h"
 #include "supervisor/bundle/config.h"
 #include "supervisor/bundle/json.h"
 
@@ -150,8 +151,28 @@ int step_again(struct step_env *env, int ms, struct wait *next)
 	return STEP_WAIT;
 }
 
-int step_undo_nothing(struct step *step, struct step_env *env, const struct wake *wake,
-		      struct wait *next, struct err *err)
+static int remove_named(struct node *node, const char *path, struct err *err)
+{
+	struct path_ident what;
+	int rc = node->path(node, path, &what, err);
+
+	if (rc > 0)
+		rc = node->remove_file(node, path, &what, err);
+	return rc < 0 ? rc : 0;
+}
+
+int step_unwrite(struct step_env *env, const char *path, struct err *err)
+{
+	char draft[PATH_MAX];
+	int rc = file_draft(draft, path, err);
+
+	if (rc == 0)
+		rc = remove_named(env->node, draft, err);
+	return rc == 0 ? remove_named(env->node, path, err) : rc;
+}
+
+int step_nothing(struct step *step, struct step_env *env, const struct wake *wake,
+		 struct wait *next, struct err *err)
 {
 	(void)step;
 	(void)env;

@@ -179,8 +179,12 @@ int step_late(const struct step *step, const char *what, struct err *err);
 int step_kill(struct step_env *env, const struct ident *who, struct wait *next,
 	      struct err *err);
 
-/* The undo of a step that holds nothing: there is nothing to take back. */
-step_fn step_undo_nothing;
+/* Remove what write_file() made at @path, or half made: a draft. For a @path that nobody
+ * else can have, for no identity is asked. Not there is fine. */
+int step_unwrite(struct step_env *env, const char *path, struct err *err);
+
+/* Nothing is to be done: the undo of a step that holds nothing. */
+step_fn step_nothing;
 
 /* The have of the newest step of this kind that began, the caller's to json_object_put();
  * NULL: there is none. */

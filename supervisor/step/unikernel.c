@@ -132,5 +132,5 @@ const struct step_ops step_unikernel = {
 	.undo_ms = 1000,
 	.replans = "unikernel",
 	.apply = unikernel_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

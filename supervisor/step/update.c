@@ -40,5 +40,5 @@ const struct step_ops step_update = {
 	.undo_ms = 1000,
 	.runtime = true,
 	.apply = update_apply,
-	.undo = step_undo_nothing,
+	.undo = step_nothing,
 };

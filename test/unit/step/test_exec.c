@@ -179,6 +179,28 @@ static void undo_kills_the_process_and_waits_for_its_end(void **state)
 	rig_close(&r);
 }
 
+/* Ours of the spec, and runc's of the pid file. */
+static void undo_takes_the_half_written_files_too(void **state)
+{
+	char spec[160], pid[160];
+	struct files f;
+	struct rig r;
+
+	(void)state;
+	f = rig_called(&r, WANT);
+	(void)snprintf(spec, sizeof(spec), "/run/urunc/exec/.%s.new", strrchr(f.spec, '/') + 1);
+	(void)snprintf(pid, sizeof(pid), "/run/urunc/exec/.%s", strrchr(f.pid, '/') + 1);
+	fake_remove(&r.f, f.spec);
+	fake_add_file(&r.f, spec, "{\"ar");
+	fake_add_file(&r.f, pid, "6");
+	fake_add_file(&r.f, "/run/urunc/exec/.0000000000000001.json.new", "{\"ar");
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_null(fake_find(&r.f, spec));
+	assert_null(fake_find(&r.f, pid));
+	assert_non_null(fake_find(&r.f, "/run/urunc/exec/.0000000000000001.json.new"));
+	rig_close(&r);
+}
+
 static void undo_leaves_alone_who_has_the_pid_now(void **state)
 {
 	struct rig r;
@@ -258,6 +280,7 @@ int main(void)
 		cmocka_unit_test(a_pid_file_that_names_no_process_is_a_failure),
 		cmocka_unit_test(a_terminal_has_its_own_socket),
 		cmocka_unit_test(undo_kills_the_process_and_waits_for_its_end),
+		cmocka_unit_test(undo_takes_the_half_written_files_too),
 		cmocka_unit_test(undo_leaves_alone_who_has_the_pid_now),
 		cmocka_unit_test(undo_finds_the_process_of_a_lost_call),
 		cmocka_unit_test(a_pid_file_that_names_a_stranger_kills_nobody),

@@ -200,6 +200,23 @@ static void the_address_file_has_no_newline(void **state)
 	rig_close(&r);
 }
 
+static void a_half_written_address_file_is_taken_back(void **state)
+{
+	static const char draft[] = "/b/c1/.address.new";
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "address", ADDRESS);
+	(void)rig_probe(&r);
+	fake_add_file(&r.f, draft, "unix:///s/a");
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_null(fake_find(&r.f, draft));
+	fake_add_file(&r.f, draft, "somebody's");
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
+	assert_non_null(fake_find(&r.f, draft));
+	rig_close(&r);
+}
+
 static void an_address_file_never_noted_is_known_by_its_text(void **state)
 {
 	struct rig r;
@@ -353,6 +370,7 @@ int main(void)
 		cmocka_unit_test(the_socket_of_a_shared_shim_stays),
 		cmocka_unit_test(one_more_task_of_a_shim_notes_its_socket_and_the_last_removes_it),
 		cmocka_unit_test(the_address_file_has_no_newline),
+		cmocka_unit_test(a_half_written_address_file_is_taken_back),
 		cmocka_unit_test(an_address_file_never_noted_is_known_by_its_text),
 		cmocka_unit_test(the_server_is_known_before_it_may_act),
 		cmocka_unit_test(the_server_runs_on_after_the_step),
