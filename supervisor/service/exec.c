@@ -2,6 +2,7 @@
 /* exec.c - the processes beside init: a list, and how their ends are seen and told. */
 #include "supervisor/service/task.h"
 
+#include "journal/base/cleanup.h"
 #include "supervisor/engine/execs.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ bool execs_know(const struct task *t, pid_t pid)
 	for (const struct exec *e = t->execs; e; e = e->next)
 		if (streams_know(e->streams, pid))
 			return true;
-	return known && known->gone;
+	return known && !known->left && !known->exit.at_ns;
 }
 
 static void drop_event(struct event **ev)
@@ -57,6 +58,19 @@ static void drop_event(struct event **ev)
 	if (*ev)
 		event_free(*ev);
 	*ev = NULL;
+}
+
+/* It goes before what they wait for has happened. */
+static void tell_callers(struct exec *e)
+{
+	struct err gone = ERR_INIT;
+
+	err_say(&gone, ENOENT, "process does not exist %s", e->id ? e->id : "");
+	wait_fail(&e->waiters, &gone);
+	if (e->starting)
+		call_fail(TAKE_PTR(e->starting), &gone);
+	if (e->deleting)
+		call_fail(TAKE_PTR(e->deleting), &gone);
 }
 
 struct exec *exec_free(struct exec *e)
@@ -69,11 +83,7 @@ struct exec *exec_free(struct exec *e)
 		*p = e->next;
 	drop_event(&e->gone);
 	drop_event(&e->timer);
-	wait_drop(&e->waiters);
-	if (e->starting)
-		call_drop(e->starting);
-	if (e->deleting)
-		call_drop(e->deleting);
+	tell_callers(e);
 	streams_free(e->streams);
 	for (int i = 0; i < 3; i++)
 		free(e->name[i]);
@@ -108,12 +118,19 @@ static int exit_commit(struct exec *e, struct err *err)
 }
 
 static void exit_write(struct exec *e);
+static void look(struct exec *e);
 
+/* To write an exit, or to see one. */
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
+	struct exec *e = arg;
+
 	(void)fd;
 	(void)what;
-	exit_write(arg);
+	if (e->exit.at_ns)
+		exit_write(e);
+	else
+		look(e);
 }
 
 int exec_new(struct exec **ret, struct task *t, struct err *err)
@@ -134,7 +151,7 @@ int exec_new(struct exec **ret, struct task *t, struct err *err)
 }
 
 /* Without memory for the timer's place execs_go_on() finds it. */
-static void exit_later(struct exec *e)
+static void look_again(struct exec *e)
 {
 	const struct timeval tv = { .tv_usec = EXIT_AGAIN_MS * 1000 };
 
@@ -151,7 +168,7 @@ static void exit_write(struct exec *e)
 	if (task_disk_failed(rc) && task_rescue(t, &err) == 0)
 		rc = exit_commit(e, &err);
 	if (task_passes(rc) || (task_disk_failed(rc) && t->ops)) {
-		exit_later(e);
+		look_again(e);
 		return;
 	}
 	if (rc < 0) /* it can't be written: the truth is told all the same */
@@ -165,9 +182,9 @@ static void exit_write(struct exec *e)
 void execs_go_on(struct task *t)
 {
 	for (struct exec *e = t->execs; e; e = e->next)
-		if (e->state == EXEC_RUNNING && e->exit.at_ns &&
+		if (e->state == EXEC_RUNNING && (e->exit.at_ns || (!e->gone && !e->left)) &&
 		    !event_pending(e->timer, EV_TIMEOUT, NULL))
-			exit_write(e);
+			on_again(-1, EV_TIMEOUT, e);
 }
 
 static void exit_seen(struct exec *e, int status)
@@ -182,46 +199,69 @@ static void exit_seen(struct exec *e, int status)
 	exit_write(e);
 }
 
-static void on_gone(evutil_socket_t fd, short what, void *arg)
+/* Has it ended? That it can't be told is no end. */
+static void look(struct exec *e)
 {
-	struct exec *e = arg;
-	struct task *t = e->task;
-	struct node *n = t->service->o->node;
-	struct err err = ERR_INIT;
+	struct service *s = e->task->service;
+	struct node *n = s->o->node;
 	int status = -1;
-	int rc = n->reap(n, &e->process_id, &status, &err);
+	int rc = n->reap(n, &e->process_id, &status, NULL);
 
-	(void)fd;
-	(void)what;
-	if (rc == 0)
-		return;
-	exit_seen(e, rc < 0 ? -1 : status);
-	exit_reap_orphans(t->service);
+	if (rc > 0) {
+		exit_seen(e, status);
+		exit_reap_orphans(s);
+	} else if (rc < 0) {
+		drop_event(&e->gone);
+		look_again(e);
+	} else if (!e->gone) {
+		exec_watch(e);
+	}
 }
 
+static void on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	look(arg);
+}
+
+/* Where there is no room to watch it: it is looked for from time to time, and when a child
+ * has ended. An exit is neither missed nor made up. */
 void exec_watch(struct exec *e)
 {
 	struct node *n = e->task->service->o->node;
 	struct err err = ERR_INIT;
 	int fd = n->watch(n, &e->process_id, &err);
 
+	if (fd == -ESRCH) {
+		exit_seen(e, -1);
+		return;
+	}
 	if (fd >= 0)
 		e->gone = event_new(e->task->service->base, fd, EV_READ | EV_PERSIST, on_gone, e);
-	if (!e->gone || event_add(e->gone, NULL) < 0)
-		exit_seen(e, -1);
+	if (e->gone && event_add(e->gone, NULL) == 0)
+		return;
+	drop_event(&e->gone);
+	look_again(e);
 }
 
 void execs_watch(struct task *t)
 {
-	for (struct exec *e = t->execs; e; e = e->next)
-		if (e->state == EXEC_RUNNING && !e->gone)
+	for (struct exec *e = t->execs; e; e = e->next) {
+		e->left = false;
+		if (e->state == EXEC_RUNNING && !e->gone && !e->exit.at_ns)
 			exec_watch(e);
+	}
 }
 
 void execs_unwatch(struct task *t)
 {
-	for (struct exec *e = t->execs; e; e = e->next)
+	for (struct exec *e = t->execs; e; e = e->next) {
+		e->left = true;
 		drop_event(&e->gone);
+		if (!e->exit.at_ns)
+			event_del(e->timer);
+	}
 }
 
 /* The undo of the container has ended those that still ran. */
@@ -233,9 +273,10 @@ void execs_gone(struct task *t)
 		if (e->state != EXEC_RUNNING)
 			continue;
 		e->state = EXEC_STOPPED;
-		e->exit = (struct told_exit){ .pid = e->process_id.pid, .status = 128 + 9,
-					      .at_ns = task_wall_ns(t) };
-		if (tell_exec_exit(t->journal, e->id, &e->exit, e->exit.at_ns, &err) < 0)
+		if (!e->exit.at_ns)
+			e->exit = (struct told_exit){ .pid = e->process_id.pid, .status = 128 + 9,
+						      .at_ns = task_wall_ns(t) };
+		if (tell_exec_exit(t->journal, e->id, &e->exit, task_wall_ns(t), &err) < 0)
 			log_say(t->service->o->log, LOG_LEVEL_ERROR, "event lost: %s", err.text);
 		wait_tell(&e->waiters, &e->exit);
 	}

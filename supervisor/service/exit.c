@@ -176,18 +176,36 @@ static void exit_seen(struct task *t, int status)
 	exit_reap_orphans(t->service);
 }
 
+static void on_gone(evutil_socket_t fd, short what, void *arg);
+
+/* It can't be watched, or not be told: look from time to time, and when a child has ended.
+ * An exit is neither missed nor made up. */
+static void look_often(struct task *t)
+{
+	const struct timeval often = { .tv_usec = EXIT_AGAIN_MS * 1000 };
+
+	exit_unwatch(t);
+	t->init_gone = event_new(t->service->base, -1, EV_PERSIST, on_gone, t);
+	if (t->init_gone && event_add(t->init_gone, &often) < 0)
+		exit_unwatch(t);
+}
+
 static void on_gone(evutil_socket_t fd, short what, void *arg)
 {
 	struct task *t = arg;
 	struct node *n = t->service->o->node;
-	struct err err = ERR_INIT;
 	int status = -1;
-	int rc = n->reap(n, &t->row.init, &status, &err);
+	int rc = n->reap(n, &t->row.init, &status, NULL);
 
-	(void)fd;
 	(void)what;
-	if (rc != 0)
-		exit_seen(t, rc < 0 ? -1 : status);
+	if (rc > 0) {
+		exit_seen(t, status);
+	} else if (rc < 0) {
+		look_often(t);
+	} else if (fd < 0) {
+		exit_unwatch(t);
+		exit_watch(t);
+	}
 }
 
 void exit_unwatch(struct task *t)
@@ -208,7 +226,6 @@ static bool has_init(const struct task *t)
  * must come before TaskExit, and an undo wants to see for itself. */
 void exit_watch(struct task *t)
 {
-	const struct timeval often = { .tv_usec = EXIT_AGAIN_MS * 1000 };
 	struct node *n = t->service->o->node;
 	struct err err = ERR_INIT;
 	int fd;
@@ -220,19 +237,14 @@ void exit_watch(struct task *t)
 	if (t->init_gone || !t->row.init.pid)
 		return;
 	fd = n->watch(n, &t->row.init, &err);
-	if (fd < 0) {
+	if (fd == -ESRCH) {
 		exit_seen(t, -1);
 		return;
 	}
-	t->init_gone = event_new(t->service->base, fd, EV_READ | EV_PERSIST, on_gone, t);
-	if (t->init_gone && event_add(t->init_gone, NULL) == 0)
-		return;
-	/* No memory to watch it: look from time to time, and when a child has ended. An exit
-	 * is never missed. */
-	exit_unwatch(t);
-	t->init_gone = event_new(t->service->base, -1, EV_PERSIST, on_gone, t);
-	if (t->init_gone && event_add(t->init_gone, &often) < 0)
-		exit_unwatch(t);
+	if (fd >= 0)
+		t->init_gone = event_new(t->service->base, fd, EV_READ | EV_PERSIST, on_gone, t);
+	if (!t->init_gone || event_add(t->init_gone, NULL) < 0)
+		look_often(t);
 }
 
 void exit_from_row(struct task *t)

@@ -219,7 +219,9 @@ struct exec {
 	struct ident process_id; /* once it has run   */
 	struct told_exit exit;   /* .at_ns 0: it has not */
 	struct event *gone;      /* its pidfd         */
-	struct event *timer;     /* an exit that the journal did not take yet */
+	struct event *timer;     /* an exit that the journal did not take yet, or one that
+				  * there was no room to watch for               */
+	bool left;               /* to the container's undo, which ends it      */
 	struct call *starting;   /* while its stdio waits for a client, or its terminal */
 	struct call *deleting;   /* while its last output is waited for                 */
 	struct err why;          /* no terminal came  */
@@ -236,9 +238,10 @@ bool execs_know(const struct task *t, pid_t pid);
 struct exec *exec_of_pid(const struct task *t, pid_t pid);
 /* In the task's list. -ENOMEM. */
 int exec_new(struct exec **ret, struct task *t, struct err *err);
-struct exec *exec_free(struct exec *e); /* also from the task's list */
+/* Also from the task's list. Who waits for something of it is told that it is not there. */
+struct exec *exec_free(struct exec *e);
 void execs_free(struct task *t);
-/* Write the exits that wait without a timer. */
+/* Write the exits, and look for those, that wait without a timer. */
 void execs_go_on(struct task *t);
 void exec_watch(struct exec *e);
 /* The container goes: nobody watches them any more, its undo ends them. */

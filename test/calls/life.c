@@ -225,15 +225,23 @@ bool life_started(struct life *l, const struct verb *v)
 
 /* ---- calls ------------------------------------------------------------------------------------------ */
 
-static int ask(const struct life *l, const char *method, const void *in, struct err *err)
+/* The answer is the caller's; NULL is none. */
+static int ask_for(const struct life *l, const char *method, const void *in,
+		   ProtobufCMessage **answer, struct err *err)
 {
 	const ProtobufCMethodDescriptor *m = protobuf_c_service_descriptor_get_method_by_name(
 		&containerd__task__v2__task__descriptor, method);
 	const struct client_request req = { .service = "containerd.task.v2.Task",
 					    .method = method, .ns = l->ns, .in = in,
 					    .out = m->output, .timeout_ms = CALL_MS };
+
+	return client_ask(l->socket, &req, answer, NULL, err);
+}
+
+static int ask(const struct life *l, const char *method, const void *in, struct err *err)
+{
 	ProtobufCMessage *answer = NULL;
-	int rc = client_ask(l->socket, &req, &answer, NULL, err);
+	int rc = ask_for(l, method, in, &answer, err);
 
 	if (rc == 0)
 		protobuf_c_message_free_unpacked(answer, NULL);
@@ -291,6 +299,23 @@ static int exec_call(const struct life *l, const char *method, struct err *err)
 	if (strcmp(method, "Kill") == 0)
 		return ask(l, method, &kill_in, err);
 	return ask(l, method, &in, err);
+}
+
+int life_wait(const struct life *l, bool exec, uint32_t *status, struct err *err)
+{
+	Containerd__Task__V2__WaitRequest in = CONTAINERD__TASK__V2__WAIT_REQUEST__INIT;
+	ProtobufCMessage *answer = NULL;
+	int rc;
+
+	in.id = (char *)l->id;
+	if (exec)
+		in.exec_id = (char *)EXEC_ID;
+	rc = ask_for(l, "Wait", &in, &answer, err);
+	if (rc < 0)
+		return rc;
+	*status = ((const Containerd__Task__V2__WaitResponse *)answer)->exit_status;
+	protobuf_c_message_free_unpacked(answer, NULL);
+	return 0;
 }
 
 int life_call(const struct life *l, const char *method, struct err *err)

@@ -49,6 +49,9 @@ bool life_started(struct life *l, const struct verb *v);
  * what Exec added: 0, or the error's code and sentence. */
 int life_call(const struct life *l, const char *method, struct err *err);
 
+/* Wait, or exec Wait, and the exit status. */
+int life_wait(const struct life *l, bool exec, uint32_t *status, struct err *err);
+
 bool is_alive(pid_t pid);
 bool gone_in(pid_t pid, int ms);
 void nap(void); /* a moment */

@@ -158,6 +158,28 @@ static void until_quiet(const struct axe *axe, pid_t server, bool ends)
 	}
 }
 
+/* It was killed, and nothing else is told: an exit is never made up. */
+static void judge_exit(const struct round *r, bool exec, struct outcome *o)
+{
+	struct err err = ERR_INIT;
+	uint32_t status = 0;
+	int rc = life_wait(&r->life, exec, &status, &err);
+
+	if (rc < 0 && (exec || rc == -ETIMEDOUT))
+		complain(o, "after it, %sWait: %s", exec ? "exec " : "", err.text);
+	else if (rc == 0 && status != 128 + SIGKILL)
+		complain(o, "after it, %sWait: the exit status is %u", exec ? "exec " : "", status);
+}
+
+static void end_exec(const struct round *r, struct outcome *o)
+{
+	struct err err = ERR_INIT;
+
+	if (life_call(&r->life, "exec Kill", &err) < 0)
+		complain(o, "after it, exec Kill: %s", err.text);
+	judge_exit(r, true, o);
+}
+
 static void judge_call(const struct round *r, const struct point *p, int rc,
 		       const struct err *err, struct outcome *o)
 {
@@ -182,8 +204,11 @@ static void strike_call(struct round *r, const struct point *p, struct outcome *
 	rc = call(r, p->act->what, &err);
 	until_quiet(axe, r->life.server, ends && rc == 0);
 	o->hit = axe_lower(axe);
-	if (!o->hit.fell || p->error)
-		judge_call(r, p, rc, &err, o);
+	if (o->hit.fell && !p->error)
+		return;
+	judge_call(r, p, rc, &err, o);
+	if (rc == 0 && strcmp(p->act->what, "exec Start") == 0)
+		end_exec(r, o);
 }
 
 static void judge_program(const struct point *p, int status, const struct verb *v,
@@ -238,8 +263,11 @@ static void finish_life(struct round *r, struct outcome *o)
 {
 	static const char *const rest[] = { "Kill", "Delete", "Shutdown" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(rest) && is_alive(r->life.server); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(rest) && is_alive(r->life.server); i++) {
 		(void)call(r, rest[i], NULL);
+		if (i == 0)
+			judge_exit(r, false, o);
+	}
 	if (is_alive(r->life.server))
 		(void)gone_in(r->life.server, 2000);
 	delete_again(r, o);

@@ -245,6 +245,41 @@ like 'exit_status=137' "$(shim_call c5 Wait)" "and nobody waits for ever: init's
 like 'status=3' "$(shim_call c5 State)" "init is STOPPED"
 finish c5
 
+# ---- an exec that is overtaken ----------------------------------------------------------------
+# asks METHOD N: somebody does, of exec x of c7, and sleeps until he is answered; there are
+# more than N ends of its socket.
+asks()
+{
+	grep -q 'State:	S' "/proc/$(pgrep -f "$1 id=c7 exec_id=x")/status" &&
+		[ "$(grep -c "$(cat "$T/b/c7.addr")" /proc/net/unix)" -gt "$2" ]
+}
+bundle_make c7 sleep 1000
+shim_start c7
+shim_create c7 >/dev/null
+shim_call c7 Start >/dev/null
+shim_call c7 Exec exec_id=x "spec=$(process true)" >/dev/null
+shim_call c7 Wait exec_id=x >"$T/waited" 2>&1 &
+wait=$!
+until_true 5 asks Wait 1
+shim_call c7 Delete exec_id=x >/dev/null
+wait $wait
+like '^error 5 process does not exist x' "$(cat "$T/waited")" \
+	"who waits for an exec that is deleted before it began is told"
+mkfifo "$T/nobody"
+shim_call c7 Exec exec_id=x "stdout=$T/nobody" "spec=$(process true)" >/dev/null
+shim_call c7 Wait exec_id=x >"$T/waited" 2>&1 &
+wait=$!
+until_true 5 asks Wait 1
+shim_call c7 Start exec_id=x >"$T/started" 2>&1 &
+start=$!
+until_true 5 asks Start 2
+yes "a verdict overtakes an exec that waits for its client" shim_delete c7
+wait $wait
+like '^error |^exit_status=0' "$(cat "$T/waited")" "who waits for it is answered"
+wait $start
+like '^error [259] ' "$(cat "$T/started")" "and so is who starts it"
+bundle_remove c7
+
 # ---- SIGTERM -------------------------------------------------------------------------------------------------------------
 bundle_make c6 sleep 1000
 shim_start c6
@@ -259,7 +294,7 @@ no "then the container is gone" running 'sleep 1000'
 no "and the socket" test -e "$(cat "$T/b/c6.addr")"
 bundle_remove c6
 
-rm -rf "$T/out" "$T/err" "$T/good.json" "$T/held" "$T/got" "$T/go" "$T/started" "$T/wait1" "$T/wait2" \
+rm -rf "$T/out" "$T/err" "$T/good.json" "$T/held" "$T/got" "$T/go" "$T/started" "$T/waited" "$T/nobody" "$T/wait1" "$T/wait2" \
 	"$T/rt" "$T/root" "$T/image" "$hook"
 same "$T/before" "nothing is left of all that" 10
 sink_stop
