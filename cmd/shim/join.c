@@ -11,6 +11,7 @@
 #include "journal/base/file.h"
 #include "proto/api/urunc_shim.pb-c.h"
 #include "proto/ttrpc/client.h"
+#include "proto/ttrpc/release.h"
 #include "supervisor/service/first.h"
 
 #include <fcntl.h>
@@ -129,33 +130,6 @@ int shim_join(const struct shim *shim, const struct first *first, struct err *er
 	return err_wrap(err, "the shim of group %s", first->group);
 }
 
-static int ask_release(const struct shim *shim, const char *socket, struct verdict *v)
-{
-	Urunc__Shim__V1__ReleaseRequest in = URUNC__SHIM__V1__RELEASE_REQUEST__INIT;
-	const struct client_request req = {
-		.service = "urunc.shim.v1.Shim", .method = "Release", .ns = shim->key.ns,
-		.in = &in.base, .out = &urunc__shim__v1__release_response__descriptor,
-		.timeout_ms = RELEASE_MS,
-	};
-	ProtobufCMessage *answer = NULL;
-	const Urunc__Shim__V1__ReleaseResponse *out;
-	struct err err = ERR_INIT;
-	int rc;
-
-	in.id = (char *)shim->key.id;
-	rc = client_ask(socket, &req, &answer, NULL, &err);
-	if (rc < 0)
-		return rc;
-	out = (const Urunc__Shim__V1__ReleaseResponse *)answer;
-	if (out->pid && out->exited_at && out->exited_at->seconds > 0) {
-		v->pid = (pid_t)out->pid;
-		v->status = out->exit_status;
-		v->at_ns = out->exited_at->seconds * 1000000000 + out->exited_at->nanos;
-	}
-	protobuf_c_message_free_unpacked(answer, NULL);
-	return 0;
-}
-
 static char *socket_of(const struct shim *shim)
 {
 	struct journal *j = NULL;
@@ -175,11 +149,17 @@ static char *socket_of(const struct shim *shim)
 void shim_release(const struct shim *shim, struct verdict *v)
 {
 	auto_free char *socket = socket_of(shim);
+	const struct release r = { .socket = socket, .ns = shim->key.ns, .id = shim->key.id,
+				   .timeout_ms = RELEASE_MS };
+	struct release_end end;
+	struct err err = ERR_INIT;
 	int rc;
 
 	if (!socket || !shim_owner(shim))
 		return;
-	rc = ask_release(shim, socket, v);
+	rc = release_ask(&r, &end, &err);
+	if (rc == 0 && end.pid)
+		*v = (struct verdict){ .pid = end.pid, .status = end.status, .at_ns = end.at_ns };
 	/* Released, or no socket any more: it is on its way out. */
 	if (rc == 0 || is_nobody(rc) || rc == -ECONNRESET)
 		shim_let_go(shim, GOING_MS);

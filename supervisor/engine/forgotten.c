@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ASK_MS 5000
+#define ASK_MS     5000
+#define RELEASE_MS 10000
 
 /* The child's answer: {"known":bool,"pid":N}. */
 static int read_answer(const struct task_row *task, const char *text, struct err *err)
@@ -46,8 +47,24 @@ int task_known(struct engine *e, const struct task_row *task, struct err *err)
 	return read_answer(task, out ? out : "", err);
 }
 
-int task_forgotten(struct engine *e, const struct task_row *task, bool any_known, bool anyway,
-		   char *why)
+int task_release(struct engine *e, const struct task_row *task, struct err *err)
+{
+	auto_json json_object *args = json_object_new_object();
+	auto_free char *out = NULL;
+	int r;
+
+	json_put_text(args, "socket", task->socket);
+	json_put_text(args, "ns", task->key.ns);
+	json_put_text(args, "id", task->key.id);
+	r = drive_job(e->node, JOB_RELEASE, json_write(args),
+		      e->node->now_ms(e->node) + RELEASE_MS, &out, err);
+	if (r > 0)
+		r = err_say(err, r, "%s", out && *out ? out : strerror(r));
+	return r < 0 ? err_wrap(err, "ask shim %d to let go of it", (int)task->shim.pid) : 0;
+}
+
+int task_forgotten(struct engine *e, const struct task_row *task, bool any_known, int clients,
+		   bool anyway, char *why)
 {
 	struct node *n = e->node;
 	struct err err = ERR_INIT;
@@ -71,7 +88,7 @@ int task_forgotten(struct engine *e, const struct task_row *task, bool any_known
 		return 0;
 	}
 	r = *task->socket ? n->peers(n, task->socket, &err) : 0;
-	if (r != 0) {
+	if (r < 0 || r > clients) {
 		(void)snprintf(why, ERR_TEXT_MAX, r > 0 ? "its shim lives and has a client: somebody "
 			       "is connected to %.900s" : "its shim lives, and nobody can say whether "
 			       "it has a client: %.900s", r > 0 ? task->socket : err.text);

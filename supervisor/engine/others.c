@@ -28,7 +28,7 @@ bool shim_is_young(struct node *node, const struct ident *shim)
 
 struct others {
 	struct work *w;
-	int living, asked;
+	int living, asked, members;
 	bool known;
 };
 
@@ -85,6 +85,24 @@ bool work_all_forgotten(struct work *w)
 	return journal_list(w->place, JOURNAL_LIVE, not_forgotten, &o, NULL) == 0;
 }
 
+/* Other tasks of the same shim that containerd knows: each has a connection to it. */
+static int count_known(void *arg, const struct task_key *key, const char *file)
+{
+	struct others *o = arg;
+	struct journal *j = NULL;
+	struct task_row task;
+
+	if (!same_shim(arg, key, file) ||
+	    journal_open(&j, o->w->place, key, JOURNAL_READ, NULL) < 0)
+		return 0;
+	if (journal_task(j, &task, NULL) == 0) {
+		o->members += task_known(o->w->engine, &task, NULL) == 1;
+		task_row_clear(&task);
+	}
+	journal_close(j);
+	return 0;
+}
+
 static int ask_other(void *arg, const struct task_key *key, const char *file)
 {
 	struct others *o = arg;
@@ -123,7 +141,9 @@ bool work_forgotten(struct work *w)
 	}
 	if (!anyway)
 		(void)journal_list(w->place, JOURNAL_LIVE, ask_other, &o, NULL);
-	return task_forgotten(w->engine, &w->task, o.known || o.living == 0, anyway,
+	if (w->shared)
+		(void)journal_list(w->place, JOURNAL_LIVE, count_known, &o, NULL);
+	return task_forgotten(w->engine, &w->task, o.known || o.living == 0, o.members, anyway,
 			      w->why_forgotten) == 1;
 }
 

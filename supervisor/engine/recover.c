@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
+#include "supervisor/engine/forgotten.h"
 #include "supervisor/engine/work.h"
 
 #include <errno.h>
@@ -138,6 +139,38 @@ static int own_after_death(struct work *w, struct err *err)
 	return r;
 }
 
+/* Its shim has done what a take down does, and closes the file. */
+static int released(struct work *w, pid_t owner)
+{
+	int64_t end = w->node->now_ms(w->node) + LOCK_WAIT_MS;
+	pid_t now = owner;
+
+	while (now == owner && !late(w) && w->node->now_ms(w->node) < end) {
+		drive_pause(w->node, LOCK_LOOK_MS);
+		if (journal_owner(w->place, &w->ret->key, &now, NULL) < 0)
+			now = 0;
+	}
+	if (now == owner)
+		return answer(w, RECOVER_LEFT, "its shim lets go of it; the next recovery looks");
+	say(&w->ret->done, "shim %d took it back, and serves its others", (int)owner);
+	return answer(w, RECOVER_DONE, w->why_forgotten);
+}
+
+/* The verdict holds for what runs; what else it has waits for the shim. */
+static int take_from_others(struct work *w, pid_t owner)
+{
+	struct err why = ERR_INIT;
+	char text[ERR_TEXT_MAX];
+
+	if (w->forgotten && task_release(w->engine, &w->task, &why) == 0)
+		return released(w, owner);
+	if ((w->flags & RECOVER_DELETE) && w->init_alive)
+		(void)w->node->signal(w->node, &w->task.init, SIGKILL, NULL);
+	(void)snprintf(text, sizeof(text), "its shim %d lives, does not let go of it, and serves "
+		       "other tasks too%s%.500s", (int)owner, why.code ? ": " : "", why.text);
+	return answer(w, RECOVER_LEFT, text);
+}
+
 /* The shim lives, but this task is over for it: containerd said so, or forgot it. */
 static int take_from(struct work *w, pid_t owner, struct err *err)
 {
@@ -150,12 +183,7 @@ static int take_from(struct work *w, pid_t owner, struct err *err)
 		return -EAGAIN;
 	}
 	if (w->shared) {
-		/* The verdict holds for what runs; what else it has waits for the shim. */
-		if ((w->flags & RECOVER_DELETE) && w->init_alive)
-			(void)w->node->signal(w->node, &w->task.init, SIGKILL, NULL);
-		(void)snprintf(text, sizeof(text), "its shim %d lives, does not let go of it, and "
-			       "serves other tasks too", (int)owner);
-		answer(w, RECOVER_LEFT, text);
+		(void)take_from_others(w, owner);
 		return -EAGAIN;
 	}
 	r = w->node->signal(w->node, &w->task.shim, SIGKILL, err);

@@ -7,6 +7,7 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/file.h"
 #include "proto/grpc/ask.h"
+#include "proto/ttrpc/release.h"
 #include "supervisor/bundle/json.h"
 #include "supervisor/node/node_linux.h"
 #include "supervisor/unikernel/facts.h"
@@ -257,6 +258,21 @@ static int ask(json_object *args, struct err *err)
 		       : 0;
 }
 
+/* ---- ask a shim ------------------------------------------------------------------ */
+
+#define RELEASE_MS 9000 /* to kill what runs, and take it back */
+
+static int release(json_object *args, struct err *err)
+{
+	struct release r = { .timeout_ms = RELEASE_MS };
+	struct release_end end;
+
+	r.socket = linux_job_text(args, "socket", err);
+	r.ns = r.socket ? linux_job_text(args, "ns", err) : NULL;
+	r.id = r.ns ? linux_job_text(args, "id", err) : NULL;
+	return r.id ? release_ask(&r, &end, err) : -EINVAL;
+}
+
 /* ---- look into a rootfs --------------------------------------------------------- */
 
 static int look(json_object *args, struct err *err)
@@ -286,6 +302,7 @@ static const struct {
 	[JOB_LAUNCH] = { "urunc-launch", launch_init },
 	[JOB_HOOK] = { "urunc-hook", linux_job_hook },
 	[JOB_ASK] = { "urunc-ask", ask },
+	[JOB_RELEASE] = { "urunc-release", release },
 	[JOB_LOOK] = { "urunc-look", look },
 	[JOB_NET_LOOK] = { "urunc-net-look", net_look },
 	[JOB_NET_ATTACH] = { "urunc-net-add", net_attach },

@@ -87,6 +87,8 @@ enum job {
 	                    monitor when it is told to                              */
 	JOB_ASK,         /* args: {"address","ns","id"}: does containerd know this task?
 	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
+	JOB_RELEASE,     /* args: {"socket","ns","id"}: the shim that listens there shall end
+			    this task and let go of it; exit ENOENT, ECONNREFUSED, ETIMEDOUT  */
 	JOB_LOOK,        /* what a rootfs says of itself, see facts_look(), for its file
 	                    system may hang                                          */
 	JOB_HOOK,        /* args: {"hook": as in the spec, "state": its standard input}; its

@@ -166,6 +166,19 @@ static void test_a_containerd_that_is_not_there_is_an_error_and_no_answer(void *
 	free(text);
 }
 
+static void test_a_shim_that_is_not_there_releases_nothing(void **state)
+{
+	struct node_rig *rig = *state;
+	char *text;
+	int code = node_rig_job(rig, JOB_RELEASE, &text,
+				"{\"socket\":\"%s\",\"ns\":\"default\",\"id\":\"c1\"}",
+				node_rig_path(rig, "no.sock"));
+
+	assert_int_equal(code, ENOENT);
+	assert_non_null(strstr(text, "no.sock"));
+	free(text);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, node_rig_up, node_rig_down)
 
 int main(void)
@@ -177,6 +190,7 @@ int main(void)
 		T(test_a_removal_stops_at_a_mount),
 		T(test_a_file_is_flushed),
 		T(test_a_containerd_that_is_not_there_is_an_error_and_no_answer),
+		T(test_a_shim_that_is_not_there_releases_nothing),
 	};
 
 	if (!node_rig_private_mounts()) {

@@ -83,7 +83,7 @@ int node_rig_end(struct node_rig *rig, const struct ident *who)
 
 	p.fd = rig->n->watch(rig->n, who, &err);
 	must(p.fd, &err, "watch");
-	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(poll(&p, 1, 60000), 1); /* else it hangs */
 	assert_int_equal(rig->n->reap(rig->n, who, &status, &err), 1);
 	return status;
 }

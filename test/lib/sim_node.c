@@ -244,6 +244,7 @@ static enum sim_program program_of(enum job job)
 		return SIM_LAUNCH;
 	case JOB_HOOK:
 		return SIM_HOOK;
+	case JOB_RELEASE:
 	case JOB_CALL:
 	case JOB_NONE_:
 	case JOB_N:
