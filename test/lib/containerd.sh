@@ -63,6 +63,27 @@ containerd_config()
 	END
 }
 
+# daemon_answers SECONDS NAME LOG QUESTION...: or the end of its log is shown
+daemon_answers()
+{
+	local name log seconds
+
+	seconds=$1 name=$2 log=$3
+	shift 3
+	until_true "$seconds" "$@" && return
+	echo "# $name does not come up:"
+	tail -n 5 "$log" | sed 's/^/# /'
+	return 1
+}
+
+# daemon_stop PID SIGNAL
+daemon_stop()
+{
+	kill -"$2" "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+	return 0
+}
+
 containerd_start()
 {
 	containerd_use "${1:-${CTR_NAME:-c}}"
@@ -72,17 +93,12 @@ containerd_start()
 	command containerd -c "$CTR_ROOT/config.toml" >>"$CTR_ROOT/log" 2>&1 </dev/null &
 	CTR_PID=$!
 	echo "$CTR_PID" >"$CTR_ROOT/pid"
-	until_true 20 ctr version && return
-	echo "# containerd does not come up:"
-	tail -n 5 "$CTR_ROOT/log" | sed 's/^/# /'
-	return 1
+	daemon_answers 20 containerd "$CTR_ROOT/log" ctr version
 }
 
 containerd_stop()
 {
-	kill -"${1:-TERM}" "$CTR_PID" 2>/dev/null
-	wait "$CTR_PID" 2>/dev/null
-	return 0
+	daemon_stop "$CTR_PID" "${1:-TERM}"
 }
 
 image_load()

@@ -9,6 +9,7 @@
 #	make NAME FIELDS SCRIPT	CreateContainer in POD: a shell with SCRIPT; prints its id
 #	start NAME FIELDS SCRIPT	and StartContainer
 #	inside ID COMMAND...	ExecSync: prints stdout, returns the exit code
+#	stream ID FIELDS SCRIPT	Exec, and what stream.py does with its URL
 #	pod_is POD WANT		READY or NOTREADY
 #	is_state ID WANT	CREATED, RUNNING, EXITED or UNKNOWN
 #	status ID FIELD		another field of ContainerStatus
@@ -193,6 +194,12 @@ is_state()
 	state=$(cri ContainerStatus "container_id: '$1'") || return
 	state=$(echo "$state" | field state)
 	[ "${state:-CONTAINER_CREATED}" = "CONTAINER_$2" ]
+}
+
+stream()
+{
+	timeout -k 5 60 python3 "$TOP/test/lib/stream.py" \
+		"$(cri Exec "container_id: '$1' $2" | field url)" "$3"
 }
 
 inside()

@@ -46,17 +46,12 @@ docker_start()
 		--live-restore --storage-driver overlay2 --shutdown-timeout 3 \
 		>>"$DOCKER_ROOT/log" 2>&1 </dev/null &
 	DOCKER_PID=$!
-	until_true 30 d version && return
-	echo "# dockerd does not come up:"
-	tail -n 5 "$DOCKER_ROOT/log" | sed 's/^/# /'
-	return 1
+	daemon_answers 30 dockerd "$DOCKER_ROOT/log" d version
 }
 
 docker_stop()
 {
-	kill -"${1:-TERM}" "$DOCKER_PID" 2>/dev/null
-	wait "$DOCKER_PID" 2>/dev/null
-	return 0
+	daemon_stop "$DOCKER_PID" "${1:-TERM}"
 }
 
 docker_begin()
