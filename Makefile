@@ -109,7 +109,7 @@ $(B)/famine.so: test/preload/famine.c
 	$(call q,LD)$(CC) $(CPPFLAGS) -std=gnu11 -O2 -fPIC -shared -Wall -Wextra -Werror $< -o $@
 $(B)/calls: $(call objs,$(wildcard test/calls/*.c)) $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
-$(B)/sweep: $(B)/test/calls/life.o $(B)/test/calls/picture.o
+$(B)/sweep: $(B)/test/calls/life.o $(B)/test/calls/picture.o $(B)/test/sweep/pair.o
 $(filter-out $(B)/calls $(B)/famine.so,$(TOOLS)): $(B)/%: $(B)/test/tool/%.o $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(B)/liburunc.a $(LDLIBS) -o $@
 

@@ -3,7 +3,7 @@
  * sweep.c - kill at every crash point, recover, look. For a private node (node.sh) and
  * the programs of MODE=crash.
  *
- *	sweep serve|delete|start|group PART PARTS STRIDE
+ *	sweep serve|delete|start|group|join PART PARTS STRIDE
  *
  *	serve	the server dies at the Nth point of a life, for every N; `uruncctl recover`
  *		takes the task back. Then the same death again, once for each point that
@@ -13,6 +13,9 @@
  *	group	a second task comes to a shim and goes, and its `start`, its `delete`, or the
  *		child that moves its journal dies at each of its points; the first one, of
  *		which nothing may change, runs on
+ *	join	the server of a task dies at every STRIDE-th of the points that it passes
+ *		while a second one comes, lives and goes, and it follows; recovery takes
+ *		both back, and the first one is told to have been killed
  *
  * After each of them the node must hold what it held before. This process does only
  * every PARTS-th N, beginning with PART (0 ...), so that nodes can share the work; and
@@ -25,8 +28,7 @@
  * Needed, in the environment: T, BUILD, DAEMON, NS, SPEC, ROOTFS, and an event sink at
  * $DAEMON.ttrpc. Exit: 0; 1 it could not go to its end.
  */
-#include "test/calls/life.h"
-#include "test/calls/picture.h"
+#include "test/sweep/sweep.h"
 
 #include "journal/base/cleanup.h"
 #include "proto/ttrpc/client.h"
@@ -43,26 +45,8 @@
 #define GOING_MS  3000  /* for a shim on its way out                */
 #define SETTLE_MS 8000  /* for what children of the dead still finish */
 
-enum op { OP_START_SHIM, OP_CREATE, OP_START, OP_KILL, OP_WAIT, OP_DELETE, OP_SHUTDOWN, OP_END };
-static const char *const ops[] = { "start", "Create", "Start", "Kill", "Wait", "Delete",
-				   "Shutdown", "end" };
-
-/* Which point of which role is deadly; at 0 they are counted only. See crash.h. */
-struct axe {
-	const char *role;
-	long at;
-};
-
-struct sweep {
-	const char *mode;
-	struct life life;
-	struct picture before;
-	struct picture_places places;
-	char tally[PATH_MAX];
-	long part, parts, stride;
-	long deaths, recoveries, inner, left, by_op[OP_END + 1];
-	char point[128], inner_point[128]; /* where the last deaths were */
-};
+const char *const sweep_ops[] = { "start", "Create", "Start", "Kill", "Wait", "Delete",
+				  "Shutdown", "end" };
 
 __attribute__((format(printf, 1, 2), noreturn))
 static void stop(const char *fmt, ...)
@@ -80,7 +64,7 @@ static void stop(const char *fmt, ...)
 /* ---- programs ------------------------------------------------------------------------ */
 
 /* Its exit status, what it said, and on @axe what it and its children passed. */
-static int run(struct sweep *s, const struct axe *axe, const char *verb, struct verb *v)
+int sweep_run(struct sweep *s, const struct axe *axe, const char *verb, struct verb *v)
 {
 	char at[32];
 
@@ -102,7 +86,7 @@ static int run(struct sweep *s, const struct axe *axe, const char *verb, struct 
 }
 
 /* How many points were passed; the name of the @at-th goes to @name. */
-static long passed(const struct sweep *s, long at, char name[static 128])
+long sweep_passed(const struct sweep *s, long at, char name[static 128])
 {
 	auto_file FILE *f = fopen(s->tally, "re");
 	char line[160];
@@ -114,7 +98,7 @@ static long passed(const struct sweep *s, long at, char name[static 128])
 	return n;
 }
 
-static void wait_for_shim(void)
+void sweep_wait_for_shim(void)
 {
 	int64_t end = client_deadline(GOING_MS);
 
@@ -122,30 +106,38 @@ static void wait_for_shim(void)
 		nap();
 }
 
-/* The call that failed, or OP_END; with an axe the server is dead afterwards. */
-static enum op live(struct sweep *s, const struct axe *axe)
+/* The call that failed, or the one after @until. */
+enum op sweep_live_until(struct sweep *s, const struct axe *axe, enum op until)
 {
 	enum op op = OP_START_SHIM;
 	struct verb v;
 
-	if (run(s, axe, "start", &v) == 0 && sscanf(v.text, "unix://%127s", s->life.socket) == 1)
+	if (sweep_run(s, axe, "start", &v) == 0 && sscanf(v.text, "unix://%127s", s->life.socket) == 1)
 		do
 			op++;
-		while (op < OP_END && life_call(&s->life, ops[op], NULL) == 0);
-	wait_for_shim();
+		while (op <= until && life_call(&s->life, sweep_ops[op], NULL) == 0);
+	return op;
+}
+
+/* The call that failed, or OP_END; with an axe the server is dead afterwards. */
+static enum op live(struct sweep *s, const struct axe *axe)
+{
+	enum op op = sweep_live_until(s, axe, OP_END - 1);
+
+	sweep_wait_for_shim();
 	return op;
 }
 
 /* ---- the node ---------------------------------------------------------------------------- */
 
-static void bundle_make(struct sweep *s)
+void sweep_bundle_make(struct sweep *s)
 {
 	if (!life_prepare(&s->life))
 		stop("can't make %s: %s", s->life.bundle, strerror(errno));
 }
 
 /* Its rootfs is a bind mount of what shall stay. */
-static void bundle_remove(struct sweep *s)
+void sweep_bundle_remove(struct sweep *s)
 {
 	char path[PATH_MAX + 16];
 
@@ -176,7 +168,7 @@ static char *settle(struct sweep *s)
 	return diff;
 }
 
-static void say(struct sweep *s, const char *what, const char *more)
+void sweep_say(struct sweep *s, const char *what, const char *more)
 {
 	printf("# %s killed at %s%s%s%s: %s\n", s->mode, s->point,
 	       s->inner_point[0] ? ", then its " : "",
@@ -189,30 +181,30 @@ static void say(struct sweep *s, const char *what, const char *more)
 }
 
 /* The end of each try: the node is what it was, but for the bundle. */
-static void look(struct sweep *s)
+void sweep_look(struct sweep *s)
 {
 	auto_free char *diff = settle(s);
 	struct verb v;
 
 	if (diff) {
-		say(s, "left on the node", diff);
+		sweep_say(s, "left on the node", diff);
 		/* The next death is looked at by itself. */
-		(void)run(s, NULL, "recover", &v);
+		(void)sweep_run(s, NULL, "recover", &v);
 	}
-	bundle_remove(s);
+	sweep_bundle_remove(s);
 	if (diff) {
 		free(settle(s));
 		picture_take(&s->before, &s->places);
 	}
 }
 
-static void recover_to_end(struct sweep *s, const struct axe *axe)
+void sweep_recover_to_end(struct sweep *s, const struct axe *axe)
 {
 	struct verb v;
 
 	s->recoveries++;
-	if (run(s, axe, "recover", &v) > 1)
-		say(s, "recover does not end well", v.text);
+	if (sweep_run(s, axe, "recover", &v) > 1)
+		sweep_say(s, "recover does not end well", v.text);
 }
 
 /* ---- what dies --------------------------------------------------------------------------- */
@@ -223,9 +215,9 @@ static void help_to_end(struct sweep *s, const struct axe *axe)
 	struct verb v;
 
 	if (strcmp(s->mode, "delete") != 0)
-		recover_to_end(s, axe);
-	else if (run(s, axe, "delete", &v) != 0)
-		say(s, "delete does not answer", v.text);
+		sweep_recover_to_end(s, axe);
+	else if (sweep_run(s, axe, "delete", &v) != 0)
+		sweep_say(s, "delete does not answer", v.text);
 }
 
 /* True if the life, or its start, got as far as that. */
@@ -233,10 +225,10 @@ static bool die(struct sweep *s, const char *role, long n, enum op *op)
 {
 	const struct axe axe = { role, n };
 
-	bundle_make(s);
+	sweep_bundle_make(s);
 	s->inner_point[0] = '\0';
 	*op = live(s, &axe);
-	return passed(s, n, s->point) >= n;
+	return sweep_passed(s, n, s->point) >= n;
 }
 
 /* The same death, with one point of its help deadly after the other. */
@@ -249,10 +241,10 @@ static void sweep_help(struct sweep *s, const char *role, long n, long points)
 		const struct axe axe = { role, k };
 
 		(void)die(s, "serve", n, &op);
-		(void)run(s, &axe, strcmp(s->mode, "delete") ? "recover" : "delete", &v);
-		s->inner += passed(s, k, s->inner_point) >= k;
-		recover_to_end(s, NULL);
-		look(s);
+		(void)sweep_run(s, &axe, strcmp(s->mode, "delete") ? "recover" : "delete", &v);
+		s->inner += sweep_passed(s, k, s->inner_point) >= k;
+		sweep_recover_to_end(s, NULL);
+		sweep_look(s);
 	}
 }
 
@@ -266,14 +258,14 @@ static void sweep_life(struct sweep *s)
 		s->deaths++;
 		s->by_op[op]++;
 		help_to_end(s, &count);
-		points = passed(s, 0, s->inner_point);
-		look(s);
+		points = sweep_passed(s, 0, s->inner_point);
+		sweep_look(s);
 		sweep_help(s, count.role, n, points);
 	}
 	if (op != OP_END)
-		stop("a life that no death ends fails at %s", ops[op]);
+		stop("a life that no death ends fails at %s", sweep_ops[op]);
 	help_to_end(s, NULL);
-	look(s);
+	sweep_look(s);
 }
 
 static void sweep_start(struct sweep *s)
@@ -284,96 +276,18 @@ static void sweep_start(struct sweep *s)
 	for (n = s->part + 1; die(s, "start", n, &op); n += s->parts) {
 		s->deaths++;
 		s->by_op[op]++;
-		recover_to_end(s, NULL);
-		look(s);
+		sweep_recover_to_end(s, NULL);
+		sweep_look(s);
 		/* The next start of the same id stands on whatever the dead one left. */
 		(void)die(s, "start", n, &op);
 		op = live(s, NULL);
 		if (op != OP_END)
-			say(s, "the next one does not live, and fails at", ops[op]);
-		recover_to_end(s, NULL);
-		look(s);
+			sweep_say(s, "the next one does not live, and fails at", sweep_ops[op]);
+		sweep_recover_to_end(s, NULL);
+		sweep_look(s);
 	}
-	recover_to_end(s, NULL);
-	look(s);
-}
-
-/* ---- two tasks in one shim ----------------------------------------------------------------- */
-
-/* Only so far as the second one's start, or whatever dies, lets it. */
-static void second_lives(struct sweep *s, const struct axe *start, enum op until)
-{
-	struct verb v;
-
-	bundle_make(s);
-	if (run(s, start, "start", &v) != 0 ||
-	    sscanf(v.text, "unix://%127s", s->life.socket) != 1)
-		return;
-	for (enum op op = OP_CREATE; op <= until; op++)
-		if (life_call(&s->life, ops[op], NULL) != 0)
-			say(s, "the second one fails at", ops[op]);
-}
-
-static struct life first_begins(struct sweep *s, const struct axe *axe)
-{
-	const struct life second = s->life;
-	struct life first;
-	char spec[PATH_MAX];
-
-	(void)snprintf(spec, sizeof(spec), "%s.first", second.spec);
-	s->life.id = "w";
-	s->life.spec = spec;
-	second_lives(s, axe, OP_START);
-	first = s->life;
-	first.spec = second.spec;
-	s->life = second;
-	picture_take(&s->before, &s->places);
-	return first;
-}
-
-static void first_ends(struct sweep *s, struct life *first)
-{
-	const struct life second = s->life;
-
-	s->life = *first;
-	for (enum op op = OP_KILL; op <= OP_SHUTDOWN; op++)
-		if (life_call(first, ops[op], NULL) != 0)
-			say(s, "the first one fails at", ops[op]);
-	wait_for_shim();
-	bundle_remove(s);
-	s->life = second;
-}
-
-/* The second one is over, as containerd's last word says; the first has seen nothing. */
-static void second_ends(struct sweep *s, const struct life *first)
-{
-	struct verb v;
-
-	if (run(s, NULL, "delete", &v) != 0)
-		say(s, "delete does not answer", v.text);
-	look(s);
-	if (life_call(first, "Pids", NULL) != 0)
-		say(s, "the first one is not there any more", "");
-}
-
-/* Who dies is a program of the second one's. */
-static void sweep_second(struct sweep *s, const char *role)
-{
-	struct life first = first_begins(s, NULL);
-	struct verb v;
-	bool died = true;
-
-	for (long n = s->part + 1; died; n += s->parts) {
-		const struct axe axe = { role, n };
-
-		second_lives(s, role[0] == 's' ? &axe : NULL, OP_START);
-		if (role[0] == 'd')
-			(void)run(s, &axe, "delete", &v);
-		died = passed(s, n, s->point) >= n;
-		s->deaths += died;
-		second_ends(s, &first);
-	}
-	first_ends(s, &first);
+	sweep_recover_to_end(s, NULL);
+	sweep_look(s);
 }
 
 /* ---- begin and end ----------------------------------------------------------------------- */
@@ -394,12 +308,12 @@ static void warm_up(struct sweep *s)
 	struct verb v;
 	enum op op;
 
-	bundle_make(s);
+	sweep_bundle_make(s);
 	op = live(s, NULL);
 	if (op != OP_END)
-		stop("a life without a crash fails at %s", ops[op]);
-	(void)run(s, NULL, "delete", &v);
-	bundle_remove(s);
+		stop("a life without a crash fails at %s", sweep_ops[op]);
+	(void)sweep_run(s, NULL, "delete", &v);
+	sweep_bundle_remove(s);
 	do {
 		reap();
 		picture_take(&s->before, &s->places);
@@ -433,7 +347,7 @@ static void tell(const struct sweep *s)
 	printf("count deaths %ld\ncount recoveries %ld\ncount inner %ld\ncount left %ld\n",
 	       s->deaths, s->recoveries, s->inner, s->left);
 	for (enum op op = 0; op <= OP_END; op++)
-		printf("count %s %ld\n", ops[op], s->by_op[op]);
+		printf("count %s %ld\n", sweep_ops[op], s->by_op[op]);
 }
 
 int main(int argc, char **argv)
@@ -442,7 +356,7 @@ int main(int argc, char **argv)
 	char shim[PATH_MAX], ctl[PATH_MAX];
 
 	if (argc != 5)
-		stop("usage: sweep serve|delete|start|group PART PARTS STRIDE");
+		stop("usage: sweep serve|delete|start|group|join PART PARTS STRIDE");
 	s.part = strtol(argv[2], NULL, 10);
 	s.parts = strtol(argv[3], NULL, 10);
 	s.stride = strtol(argv[4], NULL, 10);
@@ -455,6 +369,8 @@ int main(int argc, char **argv)
 	} else if (strcmp(s.mode, "group") == 0) {
 		sweep_second(&s, "start");
 		sweep_second(&s, "delete");
+	} else if (strcmp(s.mode, "join") == 0) {
+		sweep_join(&s);
 	} else {
 		sweep_life(&s);
 	}
