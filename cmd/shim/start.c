@@ -59,9 +59,10 @@ static int read_bundle(struct start *st, struct err *err)
 		rc = err_set(err, ENOMEM, "bundle %s", st->bundle);
 	if (rc > 0)
 		rc = n->read_file(n, path, CONFIG_JSON_MAX, &text, &len, err);
-	if (rc < 0)
+	if (rc < 0 && rc != -ENOENT)
 		return rc;
-	if (st->shim->config.group == GROUP_BY_CONTAINER) {
+	/* A sandbox's bundle has none: it is its own group. A task's is missed by Create. */
+	if (rc < 0 || st->shim->config.group == GROUP_BY_CONTAINER) {
 		st->group = strdup(st->shim->flags.id);
 		return st->group ? 0 : err_set(err, ENOMEM, "bundle %s", st->bundle);
 	}

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #define TASKS_GET      "/containerd.services.tasks.v1.Tasks/Get"
+#define SANDBOX_GET    "/containerd.services.sandbox.v1.Store/Get"
 #define CONTAINERS_GET "/containerd.services.containers.v1.Containers/Get"
 
 static struct grpc_request request(const struct ask *who, const char *path,
@@ -49,6 +50,24 @@ int ask_task(const struct ask *who, struct ask_task *ret, struct err *err)
 		return err_say(err, EBADMSG, "%s on %s: an answer without a process", TASKS_GET,
 			       who->address);
 	*ret = task;
+	return 0;
+}
+
+int ask_sandbox(const struct ask *who, bool *ret, struct err *err)
+{
+	Containerd__Services__GetSandboxRequest in =
+		CONTAINERD__SERVICES__GET_SANDBOX_REQUEST__INIT;
+	struct grpc_request req = request(who, SANDBOX_GET, &in.base,
+					  &containerd__services__get_sandbox_response__descriptor);
+	ProtobufCMessage *out = NULL;
+	int code, rc;
+
+	in.sandbox_id = (char *)who->id;
+	rc = grpc_call(&req, &out, &code, err);
+	if (rc < 0 && code != STATUS_NOT_FOUND)
+		return rc;
+	*ret = rc == 0;
+	protobuf_c_message_free_unpacked(out, NULL);
 	return 0;
 }
 

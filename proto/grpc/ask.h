@@ -34,6 +34,9 @@ struct ask_task {
 /* Return: 0; or as grpc_call(), never for NotFound. */
 int ask_task(const struct ask *who, struct ask_task *ret, struct err *err);
 
+/* Has it a sandbox of this id? Return: as ask_task(). */
+int ask_sandbox(const struct ask *who, bool *ret, struct err *err);
+
 /* Visit a container's labels; visit() returns 0 to go on, any other value ends it and
  * is returned. Return: 0; -ENODATA containerd knows no such container; or as
  * grpc_call(), never for NotFound. */

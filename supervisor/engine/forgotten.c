@@ -4,6 +4,7 @@
 #include "journal/base/cleanup.h"
 #include "supervisor/bundle/json.h"
 #include "supervisor/engine/drive.h"
+#include "supervisor/oci/runtime.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,6 +38,8 @@ int task_known(struct engine *e, const struct task_row *task, struct err *err)
 	json_put_text(args, "address", task->address);
 	json_put_text(args, "ns", task->key.ns);
 	json_put_text(args, "id", task->key.id);
+	if (runtime_kind_of(task->runtime) == RUNTIME_SANDBOX)
+		json_put(args, "sandbox", json_object_new_boolean(true));
 	r = drive_job(e->node, JOB_ASK, json_write(args),
 		      e->node->now_ms(e->node) + ASK_MS, &out, err);
 	if (r < 0)

@@ -71,7 +71,7 @@ static int check_task(const struct task_row *task, struct err *err)
 {
 	if (task->bundle[0] != '/')
 		return err_say(err, EINVAL, "bundle \"%s\" is no absolute path", task->bundle);
-	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
+	if (runtime_is_none(runtime_kind_of(task->runtime)))
 		return 0;
 	if (task->runtime[0] != '/')
 		return err_say(err, EINVAL, "runtime \"%s\" is no absolute path", task->runtime);
@@ -87,7 +87,6 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 		      struct err *err)
 {
 	const char *socket = json_text(args, "socket", "");
-	const char *address = json_text(args, "address", "");
 	auto_free char *file = NULL;
 	json_object *want;
 	int rc;
@@ -97,8 +96,7 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 	want = json_object_new_object();
 	if (want)
 		json_put_text(want, "path", socket);
-	if (want && json_true(args, "join"))
-		json_put(want, "join", json_object_new_boolean(true));
+	copy(want, args, "join", "join");
 	rc = add(list, "socket", want, err);
 	if (rc < 0)
 		return rc;
@@ -109,7 +107,7 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 	want = json_object_new_object();
 	if (want) {
 		json_put_text(want, "path", file);
-		json_put_text(want, "text", address);
+		json_put_text(want, "text", json_text(args, "address", ""));
 	}
 	rc = add(list, "address", want, err);
 	if (rc < 0)
@@ -237,6 +235,7 @@ static json_object *launch_want(const struct task_row *task, json_object *reques
 		json_put_text(want, "bundle", task->bundle);
 		copy(want, request, "unikernel", "unikernel");
 		copy(want, request, "console", "console");
+		copy(want, request, "sandbox", "sandbox");
 	}
 	return want;
 }
@@ -247,6 +246,8 @@ static int lacks(const struct task_row *task, const char *command, struct err *e
 	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE)
 		return err_say(err, ENOTSUP, "a unikernel has no %s: it is one program, without "
 			       "processes that could be reached from outside", command);
+	if (runtime_kind_of(task->runtime) == RUNTIME_SANDBOX)
+		return err_say(err, ENOTSUP, "a sandbox has no %s: its containers have", command);
 	return runtime_kind_of(task->runtime) != RUNTIME_URUNC ? 0
 		: err_say(err, ENOTSUP, "runtime %s has no command %s", task->runtime, command);
 }
@@ -302,6 +303,8 @@ static int plan_launch(struct plan_list *list, const struct task_row *task,
 {
 	int rc = add(list, "limits", launch_want(task, request), err);
 
+	if (rc == 0 && member(request, "sandbox")) /* it has no rootfs, and makes no network */
+		return add(list, "launch", launch_want(task, request), err);
 	if (rc == 0)
 		rc = add(list, "rootfs-choice", choice_want(request), err);
 	if (rc == 0)
@@ -319,7 +322,7 @@ static int plan_create(struct plan_list *list, const struct task_row *task,
 		       json_object *request, struct err *err)
 {
 	bool native = runtime_kind_of(task->runtime) == RUNTIME_NATIVE;
-	json_object *bundle = NULL;
+	json_object *bundle;
 	int rc;
 
 	if (restored(request) && lacks(task, "restore", err) < 0)
@@ -327,6 +330,8 @@ static int plan_create(struct plan_list *list, const struct task_row *task,
 	bundle = json_object_new_object();
 	if (bundle)
 		json_put_text(bundle, "path", task->bundle);
+	if (bundle && member(request, "sandbox"))
+		json_put(bundle, "sandbox", json_object_new_boolean(true));
 	rc = add(list, "bundle", bundle, err);
 	if (rc == 0)
 		rc = plan_mounts(list, task, request, err);
@@ -336,7 +341,7 @@ static int plan_create(struct plan_list *list, const struct task_row *task,
 		return 0;
 	if (rc == 0)
 		rc = add(list, "cgroup", cgroup_want(task, request), err);
-	if (rc == 0 && native)
+	if (rc == 0 && runtime_is_none(runtime_kind_of(task->runtime)))
 		return plan_launch(list, task, request, err);
 	if (rc == 0)
 		rc = add(list, "state", call(task, request), err);
@@ -366,7 +371,7 @@ static int plan_start(struct plan_list *list, const struct task_row *task,
 	json_object *want;
 	int rc = 0;
 
-	if (runtime_kind_of(task->runtime) == RUNTIME_NATIVE) {
+	if (runtime_is_none(runtime_kind_of(task->runtime))) {
 		rc = add(list, "monitor", launch_want(task, request), err);
 		return rc < 0 ? rc : add_hooks(list, task, request, "poststart", err);
 	}
@@ -405,7 +410,7 @@ static int plan_kill(struct plan_list *list, const struct task_row *task, json_o
 	return add(list, "signal", want, err);
 }
 
-/* ---- pause, resume, update, checkpoint, exec ------------------------------------------------------------ */
+/* ---- pause, resume, update, checkpoint, exec ------------------------------------------ */
 
 static int plan_exec(struct plan_list *list, const struct task_row *task, json_object *request,
 		     json_object *args, struct err *err)
@@ -451,12 +456,10 @@ static int plan_more(struct plan_list *list, enum plan plan, const struct task_r
 		     json_object *request, json_object *args, struct err *err)
 {
 	bool freezes = plan == PLAN_PAUSE || plan == PLAN_RESUME;
-	int rc = 0;
 
-	if (!freezes || runtime_kind_of(task->runtime) != RUNTIME_NATIVE)
-		rc = lacks(task, plan_name(plan), err);
-	if (rc < 0)
-		return rc;
+	if ((!freezes || runtime_kind_of(task->runtime) != RUNTIME_NATIVE) &&
+	    lacks(task, plan_name(plan), err) < 0)
+		return -ENOTSUP;
 	if (plan == PLAN_EXEC)
 		return plan_exec(list, task, request, args, err);
 	if (plan == PLAN_CHECKPOINT)

@@ -15,7 +15,9 @@
  *            is planned anew if it is one
  *            bundle, mount, cgroup, limits, rootfs-choice, poststop, launch, hook, network,
  *            for a unikernel without an OCI runtime: task->runtime is RUNTIME_NATIVE_NAME
- *   start    start; init, if a checkpoint is restored; monitor, hook, for such a unikernel
+ *            bundle, cgroup, limits, launch, for a sandbox: RUNTIME_SANDBOX_NAME
+ *   start    start; init, if a checkpoint is restored; monitor, hook, for such a unikernel;
+ *            monitor, for a sandbox
  *   kill     signal
  *   pause, resume, update, checkpoint, exec	one step of that name
  *
@@ -37,7 +39,10 @@
  *     "rootfs_choice": "best-effort" | "required",
  *     "unikernel": { "type","monitor","binary", ... }  absent: none
  *     "decide": { "no_runtime": text } whether it is one is for the rootfs to say; the
- *                                      text: why it can't be run if it is none }
+ *                                      text: why it can't be run if it is none
+ *     "sandbox": { "hostname": text, "namespaces": as in the spec, but for pid and mount,
+ *                  "pids": "own" | "node", "sysctls": { name: text } }  absent: none
+ *     "created_ns": number             of a sandbox: when, wall clock }
  */
 
 #include "journal/journal.h"

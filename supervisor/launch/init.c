@@ -31,7 +31,7 @@ const char *launch_text(json_object *o, const char *name)
 
 /* ---- talking ------------------------------------------------------------------- */
 
-static int say(json_object *message, struct err *err)
+int launch_say(json_object *message, struct err *err)
 {
 	const char *text = json_object_to_json_string_ext(message, JSON_C_TO_STRING_PLAIN);
 
@@ -51,7 +51,7 @@ static void say_error(const struct err *why)
 		return;
 	json_object_object_add(o, "error", json_object_new_string(why->text));
 	json_object_object_add(o, "code", json_object_new_int(why->code));
-	(void)say(o, &err);
+	(void)launch_say(o, &err);
 }
 
 /* What the first process of a pid namespace does not handle is not delivered to it. */
@@ -67,7 +67,7 @@ static void handle(int signal)
 	(void)sigaction(signal, &sa, NULL);
 }
 
-static int wait_for_order(json_object **ret, struct err *err)
+int launch_order(json_object **ret, const char *member, enum json_type type, struct err *err)
 {
 	auto_free char *text = malloc(ORDER_MAX + 1);
 	ssize_t n;
@@ -81,9 +81,9 @@ static int wait_for_order(json_object **ret, struct err *err)
 		_exit(1);
 	text[n] = '\0';
 	*ret = json_tokener_parse(text);
-	return launch_member(*ret, "argv", json_type_array)
+	return launch_member(*ret, member, type)
 		       ? 0
-		       : err_say(err, EINVAL, "the order to start has no argv");
+		       : err_say(err, EINVAL, "the order to start has no %s", member);
 }
 
 /* ---- the accelerator ------------------------------------------------------------- */
@@ -147,7 +147,7 @@ static int become(json_object *order, struct err *err)
 		argv[i] = (char *)json_object_get_string(json_object_array_get_idx(words, i));
 	if (n == 0 || !argv[0])
 		return err_say(err, EINVAL, "the order to start names no program");
-	rc = say(going, err);
+	rc = launch_say(going, err);
 	if (rc < 0)
 		return rc;
 	(void)execve(argv[0], argv, env);
@@ -173,7 +173,7 @@ static int prepare(json_object *args, struct err *err)
 		rc = choose_accel(args, ready, err);
 	if (rc == 0)
 		rc = launch_root(args, err);
-	return rc < 0 ? rc : say(ready, err);
+	return rc < 0 ? rc : launch_say(ready, err);
 }
 
 static int live(json_object *args, struct err *err)
@@ -186,7 +186,7 @@ static int live(json_object *args, struct err *err)
 	handle(SIGTERM);
 	handle(SIGINT);
 	handle(SIGHUP);
-	rc = wait_for_order(&order, err);
+	rc = launch_order(&order, "argv", json_type_array, err);
 	if (rc == 0)
 		rc = write_files(order, err);
 	if (rc == 0)
@@ -199,7 +199,8 @@ int launch_init(json_object *args, struct err *err)
 	int rc;
 
 	(void)umask(022);
-	rc = live(args, err);
+	rc = launch_member(args, "pause", json_type_string) ? launch_pause(args, err)
+							   : live(args, err);
 	say_error(err);
 	return rc;
 }

@@ -3,8 +3,9 @@
 #define URUNC_LAUNCH_LAUNCH_H
 
 /*
- * launch.h - the process that becomes a monitor. It runs in a child (JOB_LAUNCH), which
- * is the task's init from its birth on: it has its pid namespace already.
+ * launch.h - the process that becomes a monitor, or holds the namespaces of a sandbox. It
+ * runs in a child (JOB_LAUNCH), which is the task's init from its birth on: it has its pid
+ * namespace already.
  *
  *   1 cgroups, namespaces, host name, limits of resources
  *   2 a root of its own, in its own mount namespace: nothing of it is seen on the node,
@@ -12,6 +13,10 @@
  *   3 {"ready":true, ...} is told; it waits. End of file: our shim is dead, it exits
  *   4 it is told {"argv":[...]}; user, capabilities, no_new_privs; {"exec":true} is
  *     told; exec, which closes its end
+ *
+ * That of a sandbox has an empty root instead, sets its sysctls, has no capabilities when
+ * it is ready, and 4 is: told {"pause":true}, {"exec":true} is told, its end is closed.
+ * Then it reaps who loses his parent in its pid namespace, until SIGTERM or SIGINT.
  *
  * Any failure is told as {"error":"...","code":n}, and is its end.
  *
@@ -39,6 +44,8 @@
  *		  "process": as in the spec, "program": path of the monitor,
  *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
  *		  "private_pids": bool, "masked": as in the spec }
+ *		or { "pause": the sandbox's id, "place", "namespaces", "hostname", "cgroups",
+ *		  "process", "sysctls": { name: text } }
  *
  * It has its talk at SPAWN_TALK_FD.
  */
@@ -50,8 +57,15 @@ int launch_init(json_object *args, struct err *err);
 int launch_console(json_object *args, struct err *err);
 /* space.c: join the cgroups; enter or make the namespaces; the host name. */
 int launch_space(json_object *args, struct err *err);
-/* root.c: build the root and stand in it. */
+/* root.c: build the root and stand in it; or in an empty one. */
 int launch_root(json_object *args, struct err *err);
+int launch_empty_root(json_object *args, struct err *err);
+/* pause.c: all of it, for a sandbox. */
+int launch_pause(json_object *args, struct err *err);
+/* init.c: tell the shim; and wait for its order, which has such a @member. *ret is the
+ * caller's to json_object_put(). */
+int launch_say(json_object *message, struct err *err);
+int launch_order(json_object **ret, const char *member, enum json_type type, struct err *err);
 /* become.c: what must be done while /proc is still the host's; and the last things. */
 int launch_limits(json_object *process, struct err *err);
 int launch_user(json_object *process, struct err *err);

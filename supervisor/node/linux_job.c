@@ -241,7 +241,8 @@ static int sync_file(json_object *args, struct err *err)
 static int ask(json_object *args, struct err *err)
 {
 	struct ask who = { .timeout_ms = ASK_MS };
-	struct ask_task task;
+	struct ask_task task = { .known = false };
+	json_object *sandbox = NULL;
 	int rc;
 
 	who.address = linux_job_text(args, "address", err);
@@ -249,7 +250,10 @@ static int ask(json_object *args, struct err *err)
 	who.id = who.ns ? linux_job_text(args, "id", err) : NULL;
 	if (!who.id)
 		return -EINVAL;
-	rc = ask_task(&who, &task, err);
+	if (json_object_object_get_ex(args, "sandbox", &sandbox) && json_object_get_boolean(sandbox))
+		rc = ask_sandbox(&who, &task.known, err);
+	else
+		rc = ask_task(&who, &task, err);
 	if (rc < 0)
 		return rc;
 	return dprintf(STDOUT_FILENO, "{\"known\":%s,\"pid\":%u}", task.known ? "true" : "false",

@@ -84,8 +84,9 @@ enum job {
 	                    ESTALE: another identity; nothing there: 0                */
 	JOB_SYNC,        /* args: {"path"}: fsync the file and its folder              */
 	JOB_LAUNCH,      /* args: see supervisor/launch/launch.h; needs .talks. It becomes a
-	                    monitor when it is told to                              */
-	JOB_ASK,         /* args: {"address","ns","id"}: does containerd know this task?
+	                    monitor, or holds a sandbox, when it is told to         */
+	JOB_ASK,         /* args: {"address","ns","id"}: does containerd know this task, or,
+	                    with "sandbox": true, this sandbox?
 	                    output: {"known":bool,"pid":N}; exit ECONNREFUSED, ETIMEDOUT  */
 	JOB_RELEASE,     /* args: {"socket","ns","id"}: the shim that listens there shall end
 			    this task and let go of it; exit ENOENT, ECONNREFUSED, ETIMEDOUT  */

@@ -23,15 +23,22 @@ enum runtime_kind runtime_kind_of(const char *path)
 
 	if (strcmp(path, RUNTIME_NATIVE_NAME) == 0)
 		return RUNTIME_NATIVE;
+	if (strcmp(path, RUNTIME_SANDBOX_NAME) == 0)
+		return RUNTIME_SANDBOX;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcmp(name, known[i].name) == 0)
 			return known[i].kind;
 	return RUNTIME_OTHER;
 }
 
+bool runtime_is_none(enum runtime_kind kind)
+{
+	return kind == RUNTIME_NATIVE || kind == RUNTIME_SANDBOX;
+}
+
 bool runtime_takes_pidfd(enum runtime_kind kind)
 {
-	return kind == RUNTIME_RUNC || kind == RUNTIME_CRUN || kind == RUNTIME_NATIVE;
+	return kind == RUNTIME_RUNC || kind == RUNTIME_CRUN || runtime_is_none(kind);
 }
 
 int runtime_executable(struct node *n, const char *path, struct err *err)

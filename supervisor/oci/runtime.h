@@ -17,11 +17,17 @@ enum runtime_kind {
 	RUNTIME_RUNC,
 	RUNTIME_CRUN,
 	RUNTIME_NATIVE, /* none: the monitor is launched by us                  */
+	RUNTIME_SANDBOX, /* none: it holds a pod's namespaces, and runs nothing  */
 	RUNTIME_URUNC, /* no --no-pivot, no --no-new-keyring; delete trusts a pid */
 };
-#define RUNTIME_NATIVE_NAME "unikernel" /* where else the path of a binary stands */
+/* Where else the path of a binary stands. */
+#define RUNTIME_NATIVE_NAME  "unikernel"
+#define RUNTIME_SANDBOX_NAME "sandbox"
 
 enum runtime_kind runtime_kind_of(const char *path);
+
+/* There is no OCI runtime: its process is ours. */
+bool runtime_is_none(enum runtime_kind kind);
 
 /* The runtime may be signalled past: its init takes signals like any process. */
 bool runtime_takes_pidfd(enum runtime_kind kind);

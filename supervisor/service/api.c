@@ -12,9 +12,9 @@
 
 void answer_empty(struct call *call)
 {
-	Google__Protobuf__Empty out = GOOGLE__PROTOBUF__EMPTY__INIT;
+	const ProtobufCMessage out = PROTOBUF_C_MESSAGE_INIT(call_method(call)->out);
 
-	call_answer(call, &out.base);
+	call_answer(call, &out);
 }
 
 void answer_failure(struct call *call, const struct run_end *end)
@@ -41,7 +41,7 @@ static struct task *task_of(struct call *call, const char *id, const char *exec_
 	struct err err = ERR_INIT;
 
 	*exec = NULL;
-	if (!t || !task_exists(t))
+	if (!t || !task_exists(t) || task_is_sandbox(t))
 		err_say(&err, ENOENT, "container not created");
 	else if (*exec_id && !(*exec = exec_of(t, exec_id)))
 		err_say(&err, ENOENT, "process does not exist %s", exec_id);

@@ -85,16 +85,15 @@ static int check_bundle(const struct task *t, const char *path, struct err *err)
 		       path, t->row.key.id, t->row.bundle);
 }
 
-static int check(const struct task *t, const Containerd__Task__V2__CreateTaskRequest *in,
-		 struct err *err)
+int create_check(const struct task *t, const char *bundle, struct err *err)
 {
 	int rc;
 
-	if (task_exists(t) || t->creating)
-		return err_say(err, EEXIST, "task %s", in->id);
+	if (task_exists(t) || t->creating || t->life == LIFE_CREATING || t->life == LIFE_UNDOING)
+		return err_say(err, EEXIST, "task %s", t->row.key.id);
 	if (t->going || t->release)
-		return err_say(err, ESHUTDOWN, "task %s is going", in->id);
-	rc = check_bundle(t, in->bundle, err);
+		return err_say(err, ESHUTDOWN, "task %s is going", t->row.key.id);
+	rc = check_bundle(t, bundle, err);
 	return rc < 0 ? rc : task_may_change(t, err);
 }
 
@@ -305,41 +304,40 @@ static void on_created(struct op *op, const struct run_end *end)
 		take_back(c, &err);
 }
 
-static int write_row(struct create *c, struct err *err)
+static int write_row(struct task *t, const char *runtime, const char *root, struct err *err)
 {
-	struct task *t = c->task;
 	int rc = journal_begin(t->journal, err);
 
 	if (rc < 0)
 		return rc;
-	rc = journal_set_text(t->journal, TASK_RUNTIME, c->runtime, err);
+	rc = journal_set_text(t->journal, TASK_RUNTIME, runtime, err);
 	if (rc == 0)
-		rc = journal_set_text(t->journal, TASK_RUNTIME_ROOT, c->root, err);
+		rc = journal_set_text(t->journal, TASK_RUNTIME_ROOT, root, err);
 	return task_commit(t, rc, err);
 }
 
-/* The memory of an earlier life of the task ends here. */
-static int remember(struct create *c, struct err *err)
+int create_write(struct task *t, const char *runtime, const char *root, json_object *request,
+		 struct err *err)
 {
-	struct task *t = c->task;
+	int rc = write_row(t, runtime, root, err);
 
+	if (rc < 0)
+		return rc;
 	for (int i = 0; i < 3; i++)
 		free(TAKE_PTR(t->name[i]));
 	t->exit = (struct told_exit){ .at_ns = 0 };
 	t->exit_waits = t->exit_journalled = false;
-	t->released = t->thawed = false;
+	t->released = t->thawed = t->stop_killed = false;
 	grace_end(t);
-	return task_read_request(t, c->request, err);
+	return task_read_request(t, request, err);
 }
 
 static int open_plan(struct create *c, struct err *err)
 {
 	struct task *t = c->task;
 	struct run_options options = RUN_OPTIONS_INIT;
-	int rc = write_row(c, err);
+	int rc = create_write(t, c->runtime, c->root, c->request, err);
 
-	if (rc == 0)
-		rc = remember(c, err);
 	if (rc < 0)
 		return rc;
 	streams_give(t->streams, &options);
@@ -407,7 +405,7 @@ struct task *create_task(struct service *s, const void *in, struct err *err)
 
 	if (t)
 		return t;
-	if (s->o->config->group != GROUP_BY_POD) {
+	if (s->o->config->group != GROUP_BY_POD && !service_has_sandbox(s)) {
 		err_say(err, EINVAL, "this shim is for task %s, not for %s", s->group.key.id,
 			req->id);
 		return NULL;
@@ -420,7 +418,7 @@ void create_begin(struct task *t, struct call *call, const void *in)
 	const Containerd__Task__V2__CreateTaskRequest *req = in;
 	struct err err = ERR_INIT;
 	struct create *c = NULL;
-	int rc = check(t, req, &err);
+	int rc = create_check(t, req->bundle, &err);
 
 	if (rc == 0) {
 		c = calloc(1, sizeof(*c));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/service/task.h"
 
+#include "journal/base/cleanup.h"
 #include "proto/api/urunc_shim.pb-c.h"
 
 #include <errno.h>
@@ -14,6 +15,11 @@ static void release_answer(struct task *t)
 	Google__Protobuf__Timestamp at;
 	struct call *call = t->release;
 
+	if (call_method(call)->out != out.base.descriptor) { /* a sandbox's, answered at the end */
+		t->shutdown = TAKE_PTR(t->release);
+		member_finish(t);
+		return;
+	}
 	told_time(&at, t->exit.at_ns);
 	out.pid = (uint32_t)t->exit.pid;
 	out.exit_status = t->exit.status;

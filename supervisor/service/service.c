@@ -312,6 +312,7 @@ static int serve_begin(struct service *s, const struct server_hooks *hooks, stru
 	} services[] = {
 		{ "containerd.task.v2.Task", task_methods },
 		{ "containerd.task.v3.Task", task_methods },
+		{ "containerd.runtime.sandbox.v1.Sandbox", sandbox_methods },
 		{ "urunc.shim.v1.Shim", shim_methods },
 	};
 	int rc = server_new(&s->server, s->base, hooks, s, err);

@@ -3,6 +3,7 @@
 
 #include "supervisor/bundle/json.h"
 #include "supervisor/engine/plan.h"
+#include "supervisor/oci/runtime.h"
 
 #include "journal/base/cleanup.h" /* after json.h */
 
@@ -35,6 +36,11 @@ bool task_exists(const struct task *t)
 		break;
 	}
 	return false;
+}
+
+bool task_is_sandbox(const struct task *t)
+{
+	return runtime_kind_of(t->row.runtime) == RUNTIME_SANDBOX;
 }
 
 bool task_is_busy(const struct task *t)
@@ -163,6 +169,7 @@ int task_read_request(struct task *t, json_object *request, struct err *err)
 		t->io_uid = (uid_t)json_uint(options, "io_uid", 0);
 		t->io_gid = (gid_t)json_uint(options, "io_gid", 0);
 	}
+	t->created_ns = json_int(request, "created_ns", 0);
 	t->shared_pids = strcmp(json_text(request, "pid_namespace", ""), "shared") == 0;
 	return 0;
 }
@@ -280,6 +287,8 @@ struct task *task_free(struct task *t)
 	grace_end(t);
 	if (t->drain)
 		event_free(t->drain);
+	if (t->stop)
+		event_free(t->stop);
 	outbox_free(t->outbox);
 	usage_end(t);
 	streams_free(t->streams);

@@ -27,6 +27,7 @@ struct event;
 struct server;
 struct op;
 struct usage;
+struct metrics;
 struct create;
 struct waiter;
 struct exec;
@@ -77,6 +78,9 @@ struct task {
 	uid_t io_uid;             /* who the ends of its, and its execs', stdio belong to */
 	gid_t io_gid;
 	bool shared_pids;         /* its processes outlive its init            */
+	int64_t created_ns;       /* a sandbox: when, by the wall clock         */
+	struct event *stop;       /* its end is to come in time; NULL: no haste */
+	bool stop_killed;         /* and by force                               */
 	struct usage *usage;      /* of its cgroup; NULL: none, or not known   */
 	struct stdio stdio;
 	struct streams *streams;  /* which has it; NULL: none, or not ours     */
@@ -95,7 +99,8 @@ struct task {
 	struct call *deleting;    /* a Delete, while plans are under way        */
 	bool released;            /* its init was killed for that               */
 	bool thawed;              /* and resumed before                         */
-	struct call *release;     /* who waits for the task to be released     */
+	struct call *release;     /* who waits for the task to be released, or its sandbox
+	                             to be shut down                           */
 	struct err broken;        /* code 0: not; else why nothing is changed  */
 };
 
@@ -111,6 +116,8 @@ struct task *task_find(const struct service *s, const char *id);
 
 /* It exists for callers: created, and not deleted. */
 bool task_exists(const struct task *t);
+/* It holds a pod's namespaces: no container, but as a life a task like any. */
+bool task_is_sandbox(const struct task *t);
 /* Something of it exists, or is about to. */
 bool task_is_busy(const struct task *t);
 
@@ -197,6 +204,9 @@ void wait_answer(struct call *call, const struct told_exit *exit);
 void wait_add(struct waiter **head, struct call *call);
 void wait_tell(struct waiter **head, const struct told_exit *exit);
 void wait_fail(struct waiter **head, const struct err *err);
+/* Those alone who are to be answered with an @out. */
+void wait_fail_of(struct waiter **head, const ProtobufCMessageDescriptor *out,
+		  const struct err *err);
 void wait_drop(struct waiter **head);
 
 /* ---- exec.c, exec_api.c: more processes in the container ----------------------------- */
@@ -270,6 +280,12 @@ void control_checkpoint(struct task *t, struct call *call, const void *in);
 struct task *create_task(struct service *s, const void *in, struct err *err);
 /* Takes @call. */
 void create_begin(struct task *t, struct call *call, const void *in);
+/* May it be created, in this bundle? 0, or the refusal. */
+int create_check(const struct task *t, const char *bundle, struct err *err);
+/* Who is going to run it is written down, and what is remembered of an earlier life of the
+ * task ends here. */
+int create_write(struct task *t, const char *runtime, const char *root, json_object *request,
+		 struct err *err);
 void create_drop(struct task *t);
 
 /* ---- release.c --------------------------------------------------------------------- */
@@ -303,13 +319,23 @@ int usage_tell(struct task *t, struct err *err);
 void usage_told(struct task *t);
 /* At Delete. */
 void usage_end(struct task *t);
+/* What it uses now; -ENOENT, and as metrics_read(). */
+int usage_read(struct task *t, struct metrics *ret, struct err *err);
 /* Takes @call. */
 void usage_stats(struct task *t, struct call *call);
+
+/* ---- sandbox.c ------------------------------------------------------------------------- */
+
+extern const struct method sandbox_methods[];
+
+/* It serves one that exists: containers may come without a `start`. */
+bool service_has_sandbox(const struct service *s);
 
 /* ---- api.c --------------------------------------------------------------------------- */
 
 extern const struct method task_methods[];
 
+/* With the method's own kind of nothing. */
 void answer_empty(struct call *call);
 /* A created task that was never started has no exit but this; its waiters are told. */
 void exit_for_delete(struct task *t);

@@ -139,19 +139,21 @@ void usage_end(struct task *t)
 	free(TAKE_PTR(t->usage));
 }
 
+int usage_read(struct task *t, struct metrics *ret, struct err *err)
+{
+	if (!t->usage)
+		return err_say(err, ENOENT, "cgroup does not exist");
+	return metrics_read(t->service->o->node, &t->usage->folders, ret, err);
+}
+
 void usage_stats(struct task *t, struct call *call)
 {
 	Containerd__Task__V2__StatsResponse out = CONTAINERD__TASK__V2__STATS_RESPONSE__INIT;
 	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
 	struct metrics m = { .data = NULL };
 	struct err err = ERR_INIT;
-	int rc;
 
-	if (t->usage)
-		rc = metrics_read(t->service->o->node, &t->usage->folders, &m, &err);
-	else
-		rc = err_say(&err, ENOENT, "cgroup does not exist");
-	if (rc < 0) {
+	if (usage_read(t, &m, &err) < 0) {
 		call_fail(call, &err);
 	} else {
 		any.type_url = (char *)m.type;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/service/task.h"
 
+#include "proto/api/sandbox.pb-c.h"
 #include "proto/api/task.pb-c.h"
 
 #include <errno.h>
@@ -12,11 +13,32 @@ struct waiter {
 	struct call *call;
 };
 
+static void answer_sandbox(struct call *call, const struct told_exit *exit)
+{
+	Containerd__Runtime__Sandbox__V1__WaitSandboxResponse out =
+		CONTAINERD__RUNTIME__SANDBOX__V1__WAIT_SANDBOX_RESPONSE__INIT;
+	Google__Protobuf__Timestamp at;
+
+	told_time(&at, exit->at_ns);
+	out.exit_status = exit->status;
+	out.exited_at = &at;
+	call_answer(call, &out.base);
+}
+
 void wait_answer(struct call *call, const struct told_exit *exit)
 {
 	Containerd__Task__V2__WaitResponse out = CONTAINERD__TASK__V2__WAIT_RESPONSE__INIT;
+	const ProtobufCMessageDescriptor *type = call_method(call)->out;
 	Google__Protobuf__Timestamp at;
 
+	if (type == &containerd__runtime__sandbox__v1__wait_sandbox_response__descriptor) {
+		answer_sandbox(call, exit);
+		return;
+	}
+	if (type != out.base.descriptor) { /* who stops it waits, too, and is told no more */
+		answer_empty(call);
+		return;
+	}
 	told_time(&at, exit->at_ns);
 	out.exit_status = exit->status;
 	out.exited_at = &at;
@@ -59,6 +81,16 @@ static struct call *take(struct waiter **head)
 	free(w);
 	call_when_gone(call, NULL, NULL);
 	return call;
+}
+
+void wait_fail_of(struct waiter **head, const ProtobufCMessageDescriptor *out,
+		  const struct err *err)
+{
+	while (*head)
+		if (call_method((*head)->call)->out == out)
+			call_fail(take(head), err);
+		else
+			head = &(*head)->next;
 }
 
 void wait_tell(struct waiter **head, const struct told_exit *exit)

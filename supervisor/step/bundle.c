@@ -2,7 +2,7 @@
 /*
  * bundle.c - the folder that containerd made: recorded, and looked over.
  *
- * want: { "path" }
+ * want: { "path", "sandbox": true if it is a sandbox's, which has no config.json }
  * have: { "dir": identity }
  *
  * It is containerd's to remove, so undo leaves it; but when containerd has forgotten
@@ -59,7 +59,7 @@ static int bundle_apply(struct step *step, struct step_env *env, const struct wa
 	if (rc == 0 || !S_ISDIR(what.mode))
 		return err_say(err, EINVAL, "bundle %s: there is no such folder", path);
 	rc = remember(step, env, path, &what, err);
-	return rc < 0 ? rc : look_over(env->node, path, err);
+	return rc < 0 || json_true(step->want, "sandbox") ? rc : look_over(env->node, path, err);
 }
 
 static int bundle_undo(struct step *step, struct step_env *env, const struct wake *wake,

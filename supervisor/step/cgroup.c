@@ -110,6 +110,7 @@ static enum cgroup_habit habit_of(const char *runtime)
 	switch (runtime_kind_of(runtime)) {
 	case RUNTIME_CRUN:
 	case RUNTIME_NATIVE: /* see limits.c */
+	case RUNTIME_SANDBOX:
 		return CGROUP_HABIT_CRUN;
 	case RUNTIME_RUNC:
 	case RUNTIME_URUNC: /* hands what is no unikernel to runc */

@@ -61,7 +61,7 @@ int step_end_init(struct step *step, struct step_env *env, const struct ident *i
 			return rc;
 	}
 	rc = step_kill(env, init, next, err);
-	if (rc == STEP_WAIT && runtime_kind_of(step->task->runtime) == RUNTIME_NATIVE)
+	if (rc == STEP_WAIT && runtime_is_none(runtime_kind_of(step->task->runtime)))
 		step_thaw_monitor(env);
 	else if (rc == STEP_WAIT)
 		oci_thaw(env->node, init, id);

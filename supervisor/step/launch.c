@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * launch.c - the process that is going to be the monitor, up to where it waits for Start.
+ * launch.c - the process that is going to be the monitor, or holds a sandbox's namespaces,
+ * up to where it waits for Start.
  *
- * want: { "id", "bundle", "unikernel", "console": path of a console socket }
+ * want: { "id", "bundle", "unikernel", "console": path of a console socket; or "sandbox":
+ *         see engine/plan.h }
  * have: { "accel": "kvm" | "tcg" | "none", "init": identity, "console_folder": identity }
  *
  *   1 forked held, in its pid namespace; its row as a child is committed, it goes on
@@ -132,6 +134,24 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	return put_cgroups(args, env, err);
 }
 
+/* It needs nothing of the node but its namespaces. */
+static int make_pause_args(json_object *args, struct step *step, struct step_env *env,
+			   struct err *err)
+{
+	json_object *sandbox = member(step->want, "sandbox");
+	json_object *process = json_object_new_object();
+
+	if (process)
+		json_put(process, "noNewPrivileges", json_object_new_boolean(true));
+	json_put(args, "process", process);
+	json_put_text(args, "pause", json_text(step->want, "id", ""));
+	json_put_text(args, "place", env->config->run);
+	hand(args, "hostname", member(sandbox, "hostname"));
+	hand(args, "namespaces", member(sandbox, "namespaces"));
+	hand(args, "sysctls", member(sandbox, "sysctls"));
+	return put_cgroups(args, env, err);
+}
+
 /* By its options: the type of a bind mount says nothing. */
 static bool is_bind(json_object *mount)
 {
@@ -227,34 +247,48 @@ static int check(struct step *step, struct step_env *env, const struct spec *spe
 	return 0;
 }
 
-static int begin(struct step *step, struct step_env *env, const struct spec *spec,
-		 struct wait *next, struct err *err)
+static int spawn_it(struct step *step, struct step_env *env, json_object *args, const char *pidns,
+		    struct wait *next, struct err *err)
 {
-	auto_json json_object *args = json_object_new_object();
 	struct spawn spawn = {
 		.job = JOB_LAUNCH,
+		.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN),
 		.in = env->stdio[0],
 		.out = env->stdio[1],
 		.err = env->stdio[2],
 		.talks = true,
-		.pidns = spec->pidns,
+		.pidns = pidns,
 	};
-	int rc;
 
-	rc = check(step, env, spec, err);
+	if (json_text(step->want, "console", "")[0]) /* it has the terminal instead */
+		spawn.in = spawn.out = spawn.err = SPAWN_NULL;
+	if (!spawn.args || json_object_get_userdata(args))
+		return err_set(err, ENOMEM, "launch");
+	return step_spawn(step, env, &spawn, "launch", next, err);
+}
+
+static int begin(struct step *step, struct step_env *env, const struct spec *spec,
+		 struct wait *next, struct err *err)
+{
+	auto_json json_object *args = json_object_new_object();
+	int rc = check(step, env, spec, err);
+
 	if (rc == 0)
 		rc = step_console_make(step, env, err);
 	if (rc < 0)
 		return rc;
-	if (json_text(step->want, "console", "")[0]) /* it has the terminal instead */
-		spawn.in = spawn.out = spawn.err = SPAWN_NULL;
 	rc = args ? make_args(args, step, env, spec, err) : err_set(err, ENOMEM, "launch");
-	if (rc < 0)
-		return rc;
-	spawn.args = json_object_to_json_string_ext(args, JSON_C_TO_STRING_PLAIN);
-	if (!spawn.args || json_object_get_userdata(args))
-		return err_set(err, ENOMEM, "launch");
-	return step_spawn(step, env, &spawn, "launch", next, err);
+	return rc < 0 ? rc : spawn_it(step, env, args, spec->pidns, next, err);
+}
+
+static int begin_pause(struct step *step, struct step_env *env, struct wait *next,
+		       struct err *err)
+{
+	bool own = strcmp(json_text(member(step->want, "sandbox"), "pids", ""), "own") == 0;
+	auto_json json_object *args = json_object_new_object();
+	int rc = args ? make_pause_args(args, step, env, err) : err_set(err, ENOMEM, "launch");
+
+	return rc < 0 ? rc : spawn_it(step, env, args, own ? "" : NULL, next, err);
 }
 
 /* ---- what it says ---------------------------------------------------------------------- */
@@ -357,10 +391,14 @@ static int launch_apply(struct step *step, struct step_env *env, const struct wa
 			crash_point("created");
 		return rc;
 	}
-	rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
-	if (rc == 0)
-		rc = begin(step, env, &spec, next, err);
-	spec_clear(&spec);
+	if (member(step->want, "sandbox")) {
+		rc = begin_pause(step, env, next, err);
+	} else {
+		rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
+		if (rc == 0)
+			rc = begin(step, env, &spec, next, err);
+		spec_clear(&spec);
+	}
 	/* Its first word wakes as well as its end. */
 	return rc == STEP_WAIT ? listen_to(step, env, wake, next, err)
 			       : rc < 0 ? err_wrap(err, PREFIX) : rc;
@@ -375,7 +413,7 @@ static int launch_undo(struct step *step, struct step_env *env, const struct wak
 	int rc = STEP_DONE;
 
 	if (wake->why == WAKE_DEADLINE)
-		return step_late(step, "the end of the monitor", err);
+		return step_late(step, "the end of what was launched", err);
 	if (epoch_same_pids(step->task->epoch, env->node->epoch(env->node)) &&
 	    json_ident(step->have, "init", &init))
 		rc = step_end_init(step, env, &init, json_text(step->want, "id", ""), next, err);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * limits.c - make a monitor's cgroups, and set their limits.
+ * limits.c - make the cgroups of a monitor, or of a sandbox, and set their limits.
  *
- * want: { "id", "bundle", "unikernel" }
+ * want: { "id", "bundle", "unikernel" or "sandbox" }
  * have: { }
  *
  * Which folders these are, and how much of each was there before, is in the row of the
  * cgroup step, whose undo removes them: so this one has none. The limits are those of
  * the spec; a monitor needs some memory besides its guest's, which gets all of the limit.
+ * A sandbox has no spec and no limits: those of a pod are on the cgroup above.
  */
 #include "supervisor/step/step.h"
 
@@ -245,10 +246,12 @@ static int limits_apply(struct step *step, struct step_env *env, const struct wa
 			struct wait *next, struct err *err)
 {
 	struct spec spec = SPEC_INIT;
-	int rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
+	int rc = 0;
 
 	(void)wake;
 	(void)next;
+	if (!object(step->want, "sandbox"))
+		rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
 	if (rc == 0)
 		rc = set_all(step, env, object(object(spec.json, "linux"), "resources"), err);
 	spec_clear(&spec);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * monitor.c - let the launched process become its monitor.
+ * monitor.c - let the launched process become its monitor, or hold its sandbox.
  *
- * want: { "id", "bundle", "unikernel" }
+ * want: { "id", "bundle", "unikernel" or "sandbox" }
  * have: { "exec": true }  once it has said that it will
  *
  * Its words are made of what the steps of Create have found; they are told to it, and
  * not written down: a guest's command line may hold secrets. Done is when its end of
- * the talk was closed by the exec. There is nothing to take back: what runs is the
- * process of the launch step.
+ * the talk was closed by the exec. One that holds a sandbox is told {"pause":true}, and
+ * closes it itself. There is nothing to take back: what runs is the process of the
+ * launch step.
  */
 #include "supervisor/step/step.h"
 
@@ -29,6 +30,12 @@ static json_object *member(json_object *o, const char *name)
 	json_object *value = NULL;
 
 	return o && json_object_object_get_ex(o, name, &value) ? value : NULL;
+}
+
+static int order_pause(struct step *step, struct step_env *env, struct err *err)
+{
+	crash_point("ordering");
+	return env->node->tell(env->node, &step->task->init, "{\"pause\":true}", err);
 }
 
 static int order(struct step *step, struct step_env *env, struct err *err)
@@ -109,7 +116,8 @@ static int monitor_apply(struct step *step, struct step_env *env, const struct w
 	if (wake->why == WAKE_DEADLINE)
 		return step_late(step, "the start", err);
 	if (wake->why == WAKE_BEGIN)
-		rc = order(step, env, err);
+		rc = member(step->want, "sandbox") ? order_pause(step, env, err)
+						   : order(step, env, err);
 	if (rc == 0)
 		rc = listen_to(step, env, next, err);
 	if (rc == STEP_DONE)

@@ -92,7 +92,7 @@ static int signal_apply(struct step *step, struct step_env *env, const struct wa
 	if (again && json_int(step->want, "signal", 0) != SIGKILL)
 		return err_say(err, EINTR, "unknown error after kill: it was interrupted, and may "
 			       "have happened");
-	if (kind == RUNTIME_NATIVE)
+	if (runtime_is_none(kind))
 		return to_monitor(step, env, again, err);
 	if (again || wake->why == WAKE_BEGIN) {
 		if (runtime_takes_pidfd(kind) && !json_true(step->want, "all") &&

@@ -4,6 +4,7 @@
 #include <json-c/json.h>
 
 #include "journal/base/cleanup.h"
+#include "proto/api/sandbox.pb-c.h"
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/client.h"
 
@@ -103,7 +104,7 @@ bool life_prepare(struct life *l)
 	if (mkdir(l->bundle, 0700) < 0 || mkdir(path, 0755) < 0)
 		return false;
 	snprintf(path, sizeof(path), "%s/config.json", l->bundle);
-	if (!copy(l->spec, path))
+	if (!l->sandbox && !copy(l->spec, path))
 		return false;
 	snprintf(path, sizeof(path), "%s/log", l->bundle);
 	if (mkfifo(path, 0700) < 0)
@@ -226,16 +227,22 @@ bool life_started(struct life *l, const struct verb *v)
 /* ---- calls ------------------------------------------------------------------------------------------ */
 
 /* The answer is the caller's; NULL is none. */
-static int ask_for(const struct life *l, const char *method, const void *in,
-		   ProtobufCMessage **answer, struct err *err)
+static int ask_of(const struct life *l, const ProtobufCServiceDescriptor *service,
+		  const char *method, const void *in, ProtobufCMessage **answer, struct err *err)
 {
-	const ProtobufCMethodDescriptor *m = protobuf_c_service_descriptor_get_method_by_name(
-		&containerd__task__v2__task__descriptor, method);
-	const struct client_request req = { .service = "containerd.task.v2.Task",
+	const ProtobufCMethodDescriptor *m =
+		protobuf_c_service_descriptor_get_method_by_name(service, method);
+	const struct client_request req = { .service = service->name,
 					    .method = method, .ns = l->ns, .in = in,
 					    .out = m->output, .timeout_ms = CALL_MS };
 
 	return client_ask(l->socket, &req, answer, NULL, err);
+}
+
+static int ask_for(const struct life *l, const char *method, const void *in,
+		   ProtobufCMessage **answer, struct err *err)
+{
+	return ask_of(l, &containerd__task__v2__task__descriptor, method, in, answer, err);
 }
 
 static int ask(const struct life *l, const char *method, const void *in, struct err *err)
@@ -243,6 +250,34 @@ static int ask(const struct life *l, const char *method, const void *in, struct 
 	ProtobufCMessage *answer = NULL;
 	int rc = ask_for(l, method, in, &answer, err);
 
+	if (rc == 0)
+		protobuf_c_message_free_unpacked(answer, NULL);
+	return rc;
+}
+
+/* All requests have the id in the same place, as their first field. */
+static int sandbox_call(const struct life *l, const char *method, struct err *err)
+{
+	static const char *const names[][2] = {
+		{ "Create", "CreateSandbox" }, { "Start", "StartSandbox" },
+		{ "Kill", "StopSandbox" }, { "Wait", "WaitSandbox" },
+		{ "Delete", "SandboxStatus" }, { "Shutdown", "ShutdownSandbox" },
+	};
+	Containerd__Runtime__Sandbox__V1__CreateSandboxRequest in =
+		CONTAINERD__RUNTIME__SANDBOX__V1__CREATE_SANDBOX_REQUEST__INIT;
+	Containerd__Runtime__Sandbox__V1__StopSandboxRequest other =
+		CONTAINERD__RUNTIME__SANDBOX__V1__STOP_SANDBOX_REQUEST__INIT;
+	ProtobufCMessage *answer = NULL;
+	const char *name = "";
+	int rc;
+
+	in.sandbox_id = other.sandbox_id = (char *)l->id;
+	in.bundle_path = (char *)l->bundle;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(method, names[i][0]) == 0)
+			name = names[i][1];
+	rc = ask_of(l, &containerd__runtime__sandbox__v1__sandbox__descriptor, name,
+		    strcmp(method, "Create") == 0 ? (void *)&in : (void *)&other, &answer, err);
 	if (rc == 0)
 		protobuf_c_message_free_unpacked(answer, NULL);
 	return rc;
@@ -323,6 +358,8 @@ int life_call(const struct life *l, const char *method, struct err *err)
 	Containerd__Task__V2__KillRequest kill_in = CONTAINERD__TASK__V2__KILL_REQUEST__INIT;
 	Containerd__Task__V2__StateRequest in = CONTAINERD__TASK__V2__STATE_REQUEST__INIT;
 
+	if (l->sandbox)
+		return sandbox_call(l, method, err);
 	if (strcmp(method, "Create") == 0)
 		return create(l, err);
 	if (strcmp(method, "Exec") == 0)

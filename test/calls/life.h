@@ -20,6 +20,7 @@ struct life {
 	struct task_key key;
 	int log;      /* the bundle's log, held open as the daemon does      */
 	pid_t server; /* 0: none known                                       */
+	bool sandbox; /* it is one: see life_call()                          */
 };
 
 /* A program of ours, held before its exec until it is let go. */
@@ -46,7 +47,8 @@ int verb_wait(struct verb *v, int ms);
 bool life_started(struct life *l, const struct verb *v);
 
 /* Create, Start, Kill, Wait, Delete, Shutdown, Exec; "exec Start", Kill, Wait, Delete of
- * what Exec added: 0, or the error's code and sentence. */
+ * what Exec added: 0, or the error's code and sentence. A sandbox is stopped where a task
+ * is killed, and looked at where a task is deleted. */
 int life_call(const struct life *l, const char *method, struct err *err);
 
 /* Wait, or exec Wait, and the exit status. */

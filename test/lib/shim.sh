@@ -8,6 +8,8 @@
 #	shim_call ID METHOD [field=value ...]
 #	shim_create ID [field=value ...]	Create, with the rootfs of the bundle
 #	shim_delete ID			the `delete` verb, as containerd calls it
+#	sandbox_make ID			a sandbox's bundle, which has no config.json
+#	sandbox_call ID METHOD [field=value ...]	of the sandbox service
 #	shim_waits ID			a Wait of it is with the shim
 #	shim_of ID			its pid, as it says itself
 #	shim_quick ID METHOD [field=value ...]	it answers in 100 ms
@@ -17,6 +19,7 @@
 DAEMON=$T/d.sock
 SHIM=${SHIM:-$BUILD/containerd-shim-urunc-v2}
 TASK=containerd.task.v2.Task
+SANDBOX=containerd.runtime.sandbox.v1.Sandbox
 
 sink_start()
 {
@@ -101,6 +104,23 @@ shim_call()
 	shift 2
 	ttrpc_call --timeout-ms "${CALL_MS:-15000}" "$(cat "$T/b/$called.addr")" "$NS" $TASK \
 		"$method" "id=$called" "$@"
+}
+
+sandbox_make()
+{
+	mkdir -p "$T/b/$1/rootfs"
+	mkfifo -m 700 "$T/b/$1/log"
+}
+
+sandbox_call()
+{
+	local called method
+
+	called=$1
+	method=$2
+	shift 2
+	ttrpc_call --timeout-ms "${CALL_MS:-15000}" "$(cat "$T/b/$called.addr")" "$NS" $SANDBOX \
+		"$method" "sandbox_id=$called" "$@"
 }
 
 shim_create()

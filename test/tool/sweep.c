@@ -26,7 +26,7 @@
  *	count NAME NUMBER		to be added up
  *
  * Needed, in the environment: T, BUILD, DAEMON, NS, SPEC, ROOTFS, and an event sink at
- * $DAEMON.ttrpc. Exit: 0; 1 it could not go to its end.
+ * $DAEMON.ttrpc. With SANDBOX the task is a sandbox. Exit: 0; 1 it could not go to its end.
  */
 #include "test/sweep/sweep.h"
 
@@ -330,7 +330,8 @@ static void begin(struct sweep *s, char shim[static PATH_MAX], char ctl[static P
 	(void)snprintf(ctl, PATH_MAX, "%s/uruncctl", build);
 	s->life = (struct life){ .shim = shim, .ctl = ctl, .daemon = setting("DAEMON"),
 				 .ns = setting("NS"), .id = "v", .rootfs = setting("ROOTFS"),
-				 .spec = setting("SPEC"), .log = -1 };
+				 .spec = setting("SPEC"), .log = -1,
+				 .sandbox = getenv("SANDBOX") != NULL };
 	(void)snprintf(s->life.root, sizeof(s->life.root), "%s", t);
 	s->places.root = s->life.root;
 	(void)snprintf(s->tally, sizeof(s->tally), "%s/except", t);

@@ -5,12 +5,16 @@
  *	ttrpc_call [--timeout-ms N] SOCKET NAMESPACE SERVICE METHOD [field=value ...]
  *	ttrpc_call [--timeout-ms N] --raw SOCKET HEX ...
  *
- * The first form makes a request of the task service. Fields have the names of
- * task.proto; besides plain ones there are
+ * The first form makes a request of the task service, or of the sandbox service if that
+ * is SERVICE. Fields have the names of task.proto, or sandbox.proto; besides plain ones
+ * there are
  *
  *	rootfs=type,source,target,option:option...	once more for each mount
  *	options.binary_name=crun			any field of runc's Options
  *	spec=JSON, resources=JSON			or =@file
+ *	pod.hostname=, pod.cgroup_parent=text, pod.sysctl=name:value
+ *	pod.network=, pod.pid=, pod.ipc=, pod.user=MODE	the config of CreateSandbox; a mode of
+ *							NamespaceMode by its number
  *
  * and an answer is printed as field=value lines, inner ones with a dot; an Any that
  * is known is opened. A METHOD that is not of the service is sent with an id alone.
@@ -27,7 +31,9 @@
 #include "journal/base/cleanup.h"
 #include "proto/api/cgroups_v1.pb-c.h"
 #include "proto/api/cgroups_v2.pb-c.h"
+#include "proto/api/pod.pb-c.h"
 #include "proto/api/runc_options.pb-c.h"
+#include "proto/api/sandbox.pb-c.h"
 #include "proto/api/task.pb-c.h"
 #include "proto/ttrpc/client.h"
 #include "proto/ttrpc/frame.h"
@@ -42,6 +48,17 @@
 
 static const char oci[] = "types.containerd.io/opencontainers/runtime-spec/1/";
 
+/* The config of a pod. */
+struct pod {
+	Runtime__V1__PodSandboxConfig config;
+	Runtime__V1__LinuxPodSandboxConfig on_linux;
+	Runtime__V1__LinuxSandboxSecurityContext security;
+	Runtime__V1__NamespaceOption spaces;
+	Runtime__V1__UserNamespace user;
+	Runtime__V1__LinuxPodSandboxConfig__SysctlsEntry sysctl, *sysctls;
+	bool asked;
+};
+
 /* A request and everything it points to. */
 struct build {
 	const ProtobufCMessageDescriptor *desc;
@@ -51,6 +68,7 @@ struct build {
 	size_t n_mounts;
 	Containerd__Runc__V1__Options options;
 	bool has_options;
+	struct pod pod;
 	Google__Protobuf__Any any;
 	char type_url[128];
 	void *mem[MOUNTS_MAX + 4]; /* freed at the end */
@@ -230,6 +248,57 @@ static int set_json(struct build *b, const char *field, const char *type, char *
 	return 0;
 }
 
+static void pod_init(struct pod *p)
+{
+	runtime__v1__pod_sandbox_config__init(&p->config);
+	runtime__v1__linux_pod_sandbox_config__init(&p->on_linux);
+	runtime__v1__linux_sandbox_security_context__init(&p->security);
+	runtime__v1__namespace_option__init(&p->spaces);
+	runtime__v1__user_namespace__init(&p->user);
+	runtime__v1__linux_pod_sandbox_config__sysctls_entry__init(&p->sysctl);
+	p->config.on_linux = &p->on_linux;
+	p->on_linux.security_context = &p->security;
+	p->security.namespace_options = &p->spaces;
+	p->sysctls = &p->sysctl;
+}
+
+static int set_mode(struct pod *p, const char *name, const char *value)
+{
+	Runtime__V1__NamespaceMode mode = (Runtime__V1__NamespaceMode)atoi(value);
+
+	if (strcmp(name, "network") == 0)
+		p->spaces.network = mode;
+	else if (strcmp(name, "pid") == 0)
+		p->spaces.pid = mode;
+	else if (strcmp(name, "ipc") == 0)
+		p->spaces.ipc = mode;
+	else if (strcmp(name, "user") == 0)
+		p->user.mode = mode;
+	else
+		return die("no such member of a pod", name);
+	if (strcmp(name, "user") == 0)
+		p->spaces.userns_options = &p->user;
+	return 0;
+}
+
+static int set_pod(struct pod *p, const char *name, char *value)
+{
+	p->asked = true;
+	if (strcmp(name, "hostname") == 0) {
+		p->config.hostname = value;
+	} else if (strcmp(name, "cgroup_parent") == 0) {
+		p->on_linux.cgroup_parent = value;
+	} else if (strcmp(name, "sysctl") == 0) {
+		p->sysctl.key = strsep(&value, ":");
+		p->sysctl.value = value ? value : (char *)"";
+		p->on_linux.sysctls = &p->sysctls;
+		p->on_linux.n_sysctls = 1;
+	} else {
+		return set_mode(p, name, value);
+	}
+	return 0;
+}
+
 static int set_field(struct build *b, char *arg)
 {
 	char *value = strchr(arg, '=');
@@ -247,7 +316,25 @@ static int set_field(struct build *b, char *arg)
 		b->has_options = true;
 		return set_plain(&b->options.base, arg + 8, value);
 	}
+	if (strncmp(arg, "pod.", 4) == 0)
+		return set_pod(&b->pod, arg + 4, value);
 	return set_plain(b->msg, arg, value);
+}
+
+static int finish_pod(struct build *b)
+{
+	Containerd__Runtime__Sandbox__V1__CreateSandboxRequest *create = (void *)b->msg;
+	const Runtime__V1__PodSandboxConfig *config = &b->pod.config;
+
+	if (!b->pod.asked)
+		return 0;
+	if (b->desc != &containerd__runtime__sandbox__v1__create_sandbox_request__descriptor)
+		return die("a pod belongs to", "CreateSandbox");
+	b->any.type_url = (char *)config->base.descriptor->name;
+	b->any.value.data = grab(b, runtime__v1__pod_sandbox_config__get_packed_size(config) + 1);
+	b->any.value.len = runtime__v1__pod_sandbox_config__pack(config, b->any.value.data);
+	create->options = &b->any;
+	return 0;
 }
 
 /* Mounts and options are Create's. */
@@ -289,8 +376,12 @@ static int ask(const char *path, const struct client_request *req)
 static int call(const char *path, char **argv, int timeout_ms)
 {
 	struct build b = { .desc = &containerd__task__v2__state_request__descriptor };
+	const ProtobufCServiceDescriptor *sandbox =
+		&containerd__runtime__sandbox__v1__sandbox__descriptor;
 	const ProtobufCMethodDescriptor *m = protobuf_c_service_descriptor_get_method_by_name(
-		&containerd__task__v2__task__descriptor, argv[2]);
+		strcmp(argv[1], sandbox->name) == 0 ? sandbox
+						    : &containerd__task__v2__task__descriptor,
+		argv[2]);
 	struct client_request req = { .service = argv[1], .method = argv[2], .ns = argv[0],
 				      .out = &google__protobuf__empty__descriptor,
 				      .timeout_ms = timeout_ms };
@@ -303,12 +394,15 @@ static int call(const char *path, char **argv, int timeout_ms)
 	b.msg = grab(&b, b.desc->sizeof_message);
 	protobuf_c_message_init(b.desc, b.msg);
 	containerd__runc__v1__options__init(&b.options);
+	pod_init(&b.pod);
 	google__protobuf__any__init(&b.any);
 	req.in = b.msg;
 	for (int i = 3; argv[i] && rc == 0; i++)
 		rc = set_field(&b, argv[i]);
 	if (rc == 0)
 		rc = finish(&b);
+	if (rc == 0)
+		rc = finish_pod(&b);
 	if (rc == 0)
 		rc = ask(path, &req);
 	while (b.n_mem)

@@ -292,6 +292,34 @@ static void the_rootfs_is_asked_before_anything_runs(void **state)
 	drop(list);
 }
 
+static void a_sandbox_is_launched_without_a_rootfs(void **state)
+{
+	static const char *const kinds[] = { "bundle", "cgroup", "limits", "launch" };
+	struct plan_list *list = calloc(1, sizeof(*list));
+	json_object *request = json("{'sandbox':{'pids':'own'},'cgroups_path':'/pods/u1'}");
+	struct task_row sandbox = native;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	sandbox.runtime = (char *)"sandbox";
+	sandbox.runtime_root = (char *)"";
+	assert_int_equal(plan_make(list, PLAN_CREATE, &sandbox, request, NULL, &err), 0);
+	assert_int_equal(list->n, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(list->at[i].kind, kinds[i]);
+	is(list, 0, "bundle", "{'path':'/b/u1','sandbox':true}");
+	is(list, 3, "launch", "{'id':'u1','bundle':'/b/u1','sandbox':{'pids':'own'}}");
+	plan_clear(list);
+	assert_int_equal(plan_make(list, PLAN_START, &sandbox, request, NULL, &err), 0);
+	assert_int_equal(list->n, 1);
+	is(list, 0, "monitor", "{'id':'u1','bundle':'/b/u1','sandbox':{'pids':'own'}}");
+	plan_clear(list);
+	assert_int_equal(plan_make(list, PLAN_PAUSE, &sandbox, request, NULL, &err), -ENOTSUP);
+	assert_string_equal(err.text, "a sandbox has no pause: its containers have");
+	json_object_put(request);
+	drop(list);
+}
+
 static void hooks_stand_around_the_launch(void **state)
 {
 	static const char *const kinds[] = { "bundle", "cgroup", "limits", "rootfs-choice", "poststop",
@@ -410,6 +438,7 @@ int main(void)
 		cmocka_unit_test(what_urunc_has_no_command_for_is_refused_by_name),
 		cmocka_unit_test(a_unikernel_without_a_runtime_is_chosen_for_and_then_launched),
 		cmocka_unit_test(the_rootfs_is_asked_before_anything_runs),
+		cmocka_unit_test(a_sandbox_is_launched_without_a_rootfs),
 		cmocka_unit_test(hooks_stand_around_the_launch),
 		cmocka_unit_test(what_a_unikernel_has_not_is_refused_by_name),
 		cmocka_unit_test(every_kind_that_is_planned_exists),
