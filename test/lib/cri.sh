@@ -14,6 +14,8 @@
 #	is_state ID WANT	CREATED, RUNNING, EXITED or UNKNOWN
 #	status ID FIELD		another field of ContainerStatus
 #
+# CRI_SANDBOXER=shim: "main" has its sandboxes from the shim; containerd 2 can.
+#
 # The runtime handlers: "main", and "set", which has options: from the file
 # $T/options.toml (for io.containerd.runc.v2: from the config).
 
@@ -48,6 +50,7 @@ cri_config()
 		  default_runtime_name = "main"
 		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.main]
 		  runtime_type = "$SHIM_RUNTIME"
+		  $(cri_sandboxer)
 		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.set]
 		  runtime_type = "$SHIM_RUNTIME"
 		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.set.options]
@@ -58,6 +61,11 @@ cri_config()
 		cri_options >"$T/options.toml"
 		echo "ConfigPath = \"$T/options.toml\"" >>"$CTR_ROOT/config.toml"
 	fi
+}
+
+cri_sandboxer()
+{
+	[ -z "${CRI_SANDBOXER:-}" ] || echo "sandboxer = \"$CRI_SANDBOXER\""
 }
 
 # A runtime that says what it was asked for, and all that can be set without systemd
