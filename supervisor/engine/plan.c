@@ -113,8 +113,7 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 	if (rc < 0)
 		return rc;
 	want = json_object_new_object();
-	if (want && json_true(args, "join"))
-		json_put(want, "join", json_object_new_boolean(true));
+	copy(want, args, "join", "join");
 	return add(list, "server", want, err);
 }
 
@@ -286,14 +285,12 @@ static json_object *network_want(json_object *request)
 {
 	json_object *want = json_object_new_object();
 
-	if (want) {
-		json_put(want, "init", json_object_new_boolean(true));
-		copy(want, request, "netns", "netns");
-		copy(want, member(request, "unikernel"), "type", "guest");
-		copy(want, member(request, "unikernel"), "version", "version");
-		copy(want, request, "uid", "uid");
-		copy(want, request, "gid", "gid");
-	}
+	json_put(want, "init", json_object_new_boolean(true));
+	copy(want, request, "netns", "netns");
+	copy(want, member(request, "unikernel"), "type", "guest");
+	copy(want, member(request, "unikernel"), "version", "version");
+	copy(want, request, "uid", "uid");
+	copy(want, request, "gid", "gid");
 	return want;
 }
 
