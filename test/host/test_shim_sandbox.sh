@@ -66,7 +66,7 @@ shim_dies()
 # What has been made for all stays.
 sandbox p0 && sandbox_call p0 ShutdownSandbox || exit 1
 bundle_remove p0
-picture >"$T/before"
+until_true 5 suite_before
 
 # -- what comes before it
 sandbox_make p1
