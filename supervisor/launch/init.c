@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #define ORDER_MAX 65536
+#define MONITOR_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 json_object *launch_member(json_object *o, const char *name, enum json_type type)
 {
@@ -130,22 +131,31 @@ static int write_files(json_object *order, struct err *err)
 	return rc;
 }
 
+/* The texts of @list, lent by it, behind @first if that is one; NULL without memory. */
+static char **texts(json_object *list, const char *first)
+{
+	size_t n = list ? json_object_array_length(list) : 0;
+	size_t at = first ? 1 : 0;
+	char **out = calloc(n + at + 1, sizeof(*out));
+
+	if (out && first)
+		out[0] = (char *)first;
+	for (size_t i = 0; out && i < n; i++)
+		out[at + i] = (char *)json_object_get_string(json_object_array_get_idx(list, i));
+	return out;
+}
+
 static int become(json_object *order, struct err *err)
 {
-	static char *const env[] = {
-		(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL,
-	};
 	json_object *words = launch_member(order, "argv", json_type_array);
-	size_t n = json_object_array_length(words);
-	auto_free char **argv = calloc(n + 1, sizeof(*argv));
+	auto_free char **argv = texts(words, NULL);
+	auto_free char **env = texts(launch_member(order, "env", json_type_array), MONITOR_PATH);
 	auto_json json_object *going = json_tokener_parse("{\"exec\":true}");
 	int rc;
 
-	if (!argv || !going)
+	if (!argv || !env || !going)
 		return err_set(err, ENOMEM, "become the monitor");
-	for (size_t i = 0; i < n; i++)
-		argv[i] = (char *)json_object_get_string(json_object_array_get_idx(words, i));
-	if (n == 0 || !argv[0])
+	if (!argv[0])
 		return err_say(err, EINVAL, "the order to start names no program");
 	rc = launch_say(going, err);
 	if (rc < 0)

@@ -52,6 +52,7 @@ void evidence_clear(struct evidence *ev)
 	free(ev->bundle);
 	free(ev->runtime);
 	free(ev->root);
+	free(ev->network);
 	*ev = (struct evidence){ .state = false };
 }
 
@@ -426,6 +427,8 @@ int evidence_take(struct evidence *ret, struct work *w, struct err *err)
 		r = find_bundle(&s, err);
 	if (r == 0)
 		r = find_state(&s, err);
+	if (r == 0)
+		r = evidence_monitor(&ev, w, err);
 	search_clear(&s);
 	if (r == 0)
 		*ret = ev;

@@ -15,6 +15,8 @@
  *   bundle    the caller's; or its address file names that socket; or another task of
  *             this daemon has its own beside it, and no address file names another
  *   state     the folder where a runtime says that it made the id from that bundle
+ *   monitor   of our own launch: a process whose environment names the task, and whose
+ *             cgroup the id
  */
 
 #include "supervisor/engine/work.h"
@@ -27,11 +29,15 @@ struct evidence {
 	char *runtime;
 	char *root;            /* the runtime's, namespace included         */
 	bool state;            /* <root>/<id> is this task's                */
+	struct ident monitor;  /* pid 0: there is none                      */
+	char *network;         /* JSON: what its network step has           */
 };
 
 /* Return: 0, *ret the caller's to clear; -EBUSY: a server that is not ours answers on
  * the task's socket. */
 int evidence_take(struct evidence *ret, struct work *w, struct err *err);
+/* monitor.c: the last of it. */
+int evidence_monitor(struct evidence *ev, struct work *w, struct err *err);
 void evidence_clear(struct evidence *ev);
 
 #endif

@@ -13,6 +13,7 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "supervisor/bundle/json.h"
+#include "supervisor/bundle/request.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/engine/plan.h"
 #include "supervisor/oci/cli.h"
@@ -81,11 +82,18 @@ static void make_request(struct rebuild *b)
 
 	b->request = json_object_new_object();
 	json_put(b->request, "rootfs", rootfs(b));
-	if (spec_load(&spec, b->n, b->ev.bundle, NULL) == 0)
+	if (spec_load(&spec, b->n, b->ev.bundle, NULL) == 0) {
 		cgroup = spec.cgroups_path;
+		json_put_text(b->request, "netns", spec.netns);
+	}
 	json_put_text(b->request, "cgroups_path", cgroup);
 	json_put(options, "systemd_cgroup", json_object_new_boolean(is_systemd(cgroup)));
 	json_put(b->request, "options", options);
+	if (b->ev.monitor.pid) { /* which one is nobody's business any more */
+		auto_json json_object *unikernel = json_object_new_object();
+
+		(void)request_unikernel(b->request, &spec, unikernel, NULL);
+	}
 	spec_clear(&spec);
 }
 
@@ -197,6 +205,21 @@ static int have_cgroups(struct rebuild *b, struct step *step, struct step_env *e
 	return r < 0 ? r : 0;
 }
 
+/* As the monitor was told it. */
+static void have_network(struct rebuild *b, json_object *have)
+{
+	auto_json json_object *known = json_read(b->ev.network);
+	struct json_object_iterator at, end;
+
+	if (!json_object_is_type(known, json_type_object))
+		return;
+	at = json_object_iter_begin(known);
+	end = json_object_iter_end(known);
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
+		json_put(have, json_object_iter_peek_name(&at),
+			 json_object_get(json_object_iter_peek_value(&at)));
+}
+
 static int fill(struct rebuild *b, struct step *step, struct step_env *env, struct err *err)
 {
 	const char *kind = step->ops->kind;
@@ -207,7 +230,9 @@ static int fill(struct rebuild *b, struct step *step, struct step_env *env, stru
 		have_mount(b, step->have);
 	else if (strcmp(kind, "cgroup") == 0)
 		return have_cgroups(b, step, env, err);
-	else if (strcmp(kind, "init") == 0)
+	else if (strcmp(kind, "network") == 0)
+		have_network(b, step->have);
+	else if (strcmp(kind, "init") == 0 || strcmp(kind, "launch") == 0)
 		return have_init(b, step, env, err);
 	return 0;
 }
@@ -220,6 +245,10 @@ static bool is_held(const struct rebuild *b, const char *kind)
 		return b->ev.socket;
 	if (strcmp(kind, "state") == 0 || strcmp(kind, "init") == 0)
 		return b->ev.state;
+	if (strcmp(kind, "launch") == 0 || strcmp(kind, "poststop") == 0)
+		return b->ev.monitor.pid != 0;
+	if (strcmp(kind, "network") == 0)
+		return b->ev.network;
 	if (strcmp(kind, "address") == 0 || strcmp(kind, "bundle") == 0)
 		return b->ev.dir.ino != 0;
 	return strcmp(kind, "mount") == 0 || strcmp(kind, "cgroup") == 0;
@@ -302,6 +331,8 @@ static int find_init(struct rebuild *b, struct err *err)
 	struct step step = { .task = &b->task, .want = want };
 	int r;
 
+	b->init = b->ev.monitor;
+	b->init_alive = b->init.pid != 0;
 	if (!b->ev.state)
 		return 0;
 	json_put_text(want, "root", b->ev.root);

@@ -425,7 +425,7 @@ static int seek_init(void *arg, const struct step_row *row, struct err *err)
 	const char *text;
 	int rc;
 
-	if (strcmp(row->kind, "init") != 0)
+	if (strcmp(row->kind, "init") != 0 && strcmp(row->kind, "launch") != 0)
 		return 0;
 	rc = json_read_row(&have, row->have, "what init has", err);
 	if (rc < 0)

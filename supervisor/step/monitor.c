@@ -46,14 +46,20 @@ static int order(struct step *step, struct step_env *env, struct err *err)
 	struct spec spec = SPEC_INIT;
 	struct order_in in = { .unikernel = member(step->want, "unikernel"), .choice = choice,
 			       .launch = launch, .net = net, .spec = &spec };
+	auto_free char *task = NULL;
 	auto_free char *text = NULL;
 	int rc;
 
 	/* None of it would be a guest without a disk, or a network. */
 	if (!choice || !launch || !net)
 		return err_say(err, EIO, "what Create has found can't be read from the journal");
+	if (asprintf(&task, "%s/%s/%s", step->task->key.daemon, step->task->key.ns,
+		     step->task->key.id) < 0) {
+		task = NULL;
+		return err_set(err, ENOMEM, "order the start");
+	}
+	in.task = task;
 	rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
-
 	if (rc == 0)
 		rc = order_make(&text, &in, err);
 	spec_clear(&spec);

@@ -235,7 +235,30 @@ static int fill(struct making *o, const struct order_in *in, struct err *err)
 	return rc < 0 ? rc : launch_argv(&o->argv, &o->launch, err);
 }
 
-static int write_order(char **ret, const struct making *o, struct err *err)
+static void add_mark(json_object *env, const char *name, const char *value)
+{
+	auto_free char *text = NULL;
+
+	if (asprintf(&text, "%s%s", name, value) < 0)
+		text = NULL;
+	if (text)
+		json_object_array_add(env, json_object_new_string(text));
+}
+
+static json_object *marks(const struct order_in *in)
+{
+	json_object *env = json_object_new_array();
+
+	if (env && in->task)
+		add_mark(env, ORDER_TASK, in->task);
+	if (env && in->task && in->net)
+		add_mark(env, ORDER_NETWORK,
+			 json_object_to_json_string_ext(in->net, JSON_C_TO_STRING_PLAIN));
+	return env;
+}
+
+static int write_order(char **ret, const struct making *o, const struct order_in *in,
+		       struct err *err)
 {
 	auto_json json_object *out = json_object_new_object();
 	json_object *words = json_object_new_array();
@@ -253,6 +276,7 @@ static int write_order(char **ret, const struct making *o, struct err *err)
 	json_object_put(file);
 	json_put(out, "argv", words);
 	json_put(out, "files", files);
+	json_put(out, "env", marks(in));
 	text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN);
 	*ret = text && !json_object_get_userdata(out) ? strdup(text) : NULL;
 	return *ret ? 0 : err_set(err, ENOMEM, "write the order to start");
@@ -264,7 +288,7 @@ int order_make(char **ret, const struct order_in *in, struct err *err)
 	int rc = fill(&o, in, err);
 
 	if (rc == 0)
-		rc = write_order(ret, &o, err);
+		rc = write_order(ret, &o, in, err);
 	order_clear(&o);
 	return rc;
 }

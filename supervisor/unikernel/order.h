@@ -22,7 +22,13 @@ struct order_in {
 	                           "ip6", "gateway6" };
 	                           NULL, or without "tap": none                   */
 	const struct spec *spec;
+	const char *task; /* "<daemon>/<namespace>/<id>": whose it is, see ORDER_TASK */
 };
+
+/* In a monitor's environment, so that it can be known by what it is where its journal is
+ * lost: its task, and the network step's have. No guest sees it. */
+#define ORDER_TASK    "URUNC_TASK="
+#define ORDER_NETWORK "URUNC_NETWORK="
 
 /**
  * order_make() - the order to start, see supervisor/launch/launch.h

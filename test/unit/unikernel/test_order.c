@@ -54,11 +54,16 @@ static int make(struct bench *b, const char *spec, const char *unikernel, const 
 	json_object_put(s);
 	b->in = (struct order_in){ .unikernel = json(unikernel), .choice = json(choice),
 				   .launch = json("{'accel':'tcg'}"), .net = json(net),
-				   .spec = &b->spec };
+				   .spec = &b->spec, .task = "d/ns/c1" };
 	rc = order_make(&order, &b->in, &b->err);
 	b->text = calloc(1, 65536);
 	o = order ? json_tokener_parse(order) : NULL;
 	words = json_list(o, "argv");
+	for (size_t i = 0; words && i < json_object_array_length(words); i++) {
+		strcat(b->text, json_object_get_string(json_object_array_get_idx(words, i)));
+		strcat(b->text, "\n");
+	}
+	words = json_list(o, "env");
 	for (size_t i = 0; words && i < json_object_array_length(words); i++) {
 		strcat(b->text, json_object_get_string(json_object_array_get_idx(words, i)));
 		strcat(b->text, "\n");
@@ -128,6 +133,7 @@ static void what_the_network_step_has_made_is_told(void **state)
 	has(&b, "tap,id=net0,ifname=tap0_urunc,");
 	has(&b, ",host_mtu=1450,mac=02:00:00:00:00:01\n");
 	has(&b, "-append\nip=10.4.0.2/24 gateway=10.4.0.1\n");
+	has(&b, "URUNC_TASK=d/ns/c1\nURUNC_NETWORK={\"tap\":\"tap0_urunc\",");
 	drop(&b);
 	assert_int_equal(make(&b, "{}", QEMU("mirage"), CHOICE("'choice':'none'"),
 			      "{'tap':'t','mac':'m','ip6':'fd00::2/64','gateway6':'fd00::1'}"), 0);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * monitor.c - a monitor of our own launch, by what it was told.
+ *
+ * Its environment names the task. Anybody may write that into his own, so a cgroup of it
+ * has to carry the id as well: in those nobody puts himself.
+ */
+#include "supervisor/rebuild/evidence.h"
+
+#include "journal/base/cleanup.h"
+#include "supervisor/oci/cli.h"
+#include "supervisor/oci/runtime.h"
+#include "supervisor/unikernel/order.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENVIRONMENT_MAX (1024 * 1024) /* bytes */
+
+/* What the environment @text says of @name; NULL: nothing. */
+static const char *value_of(const char *text, size_t len, const char *name)
+{
+	for (const char *at = text; at < text + len; at += strlen(at) + 1)
+		if (strncmp(at, name, strlen(name)) == 0)
+			return at + strlen(name);
+	return NULL;
+}
+
+/* Lines as "4:memory:/t1/g1". */
+static bool in_cgroup_of(struct node *n, const struct ident *who, const char *id)
+{
+	auto_free char *text = NULL;
+	char *rest = NULL;
+
+	if (n->cgroups_of(n, who, &text, NULL) < 0)
+		return false;
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		const char *path = strchr(line, '/');
+
+		if (path && oci_cgroup_names(path, id))
+			return true;
+	}
+	return false;
+}
+
+/* Is it this task's? */
+static void look(struct evidence *ev, struct work *w, const struct proc_info *p, const char *name)
+{
+	auto_free char *text = NULL;
+	const char *task, *network;
+	char path[64];
+	size_t len = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)p->ident.pid);
+	if (w->node->read_file(w->node, path, ENVIRONMENT_MAX, &text, &len, NULL) < 0)
+		return;
+	task = value_of(text, len, ORDER_TASK);
+	if (!task || strcmp(task, name) != 0 ||
+	    !in_cgroup_of(w->node, &p->ident, w->ret->key.id))
+		return;
+	network = value_of(text, len, ORDER_NETWORK);
+	ev->network = network ? strdup(network) : NULL;
+	ev->monitor = p->ident;
+}
+
+int evidence_monitor(struct evidence *ev, struct work *w, struct err *err)
+{
+	const struct task_key *key = &w->ret->key;
+	auto_free struct proc_info *procs = NULL;
+	auto_free char *name = NULL;
+	size_t n = 0;
+	int r = 0;
+
+	if (ev->state || !ev->bundle)
+		return 0;
+	if (asprintf(&name, "%s/%s/%s", key->daemon, key->ns, key->id) < 0) {
+		name = NULL;
+		return err_set(err, ENOMEM, "look for a monitor");
+	}
+	r = w->node->scan(w->node, &procs, &n, err);
+	for (size_t i = 0; r == 0 && i < n && !ev->monitor.pid; i++)
+		look(ev, w, &procs[i], name);
+	if (r < 0 || !ev->monitor.pid)
+		return r;
+	free(ev->runtime);
+	ev->runtime = strdup(RUNTIME_NATIVE_NAME);
+	return ev->runtime ? 0 : err_set(err, ENOMEM, "look for a monitor");
+}
