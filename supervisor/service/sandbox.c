@@ -21,6 +21,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #define STOP_S     10   /* where the caller gives no time, as a container's             */
 #define STOP_MAX_S 3600 /* nobody waits for longer                                      */
@@ -318,26 +319,35 @@ static void on_ping(struct call *call, const void *in)
 		answer_empty(call);
 }
 
+/* The machine as Go calls it, which for most is as the kernel does. */
+static void name_machine(Containerd__Types__Platform *platform, struct utsname *machine)
+{
+	static char amd64[] = "amd64", arm64[] = "arm64", v8[] = "v8";
+
+	if (uname(machine) < 0)
+		return;
+	platform->architecture = machine->machine;
+	if (strcmp(machine->machine, "x86_64") == 0) {
+		platform->architecture = amd64;
+	} else if (strcmp(machine->machine, "aarch64") == 0) {
+		platform->architecture = arm64;
+		platform->variant = v8;
+	}
+}
+
 static void on_platform(struct call *call, const void *in)
 {
 	static char os[] = "linux";
-#if defined(__x86_64__)
-	static char architecture[] = "amd64", variant[] = "";
-#elif defined(__aarch64__)
-	static char architecture[] = "arm64", variant[] = "v8";
-#else
-#error "by what name does Go call this architecture?"
-#endif
 	const Containerd__Runtime__Sandbox__V1__PlatformRequest *req = in;
 	Containerd__Runtime__Sandbox__V1__PlatformResponse out =
 		CONTAINERD__RUNTIME__SANDBOX__V1__PLATFORM_RESPONSE__INIT;
 	Containerd__Types__Platform platform = CONTAINERD__TYPES__PLATFORM__INIT;
+	struct utsname machine;
 
 	if (!sandbox_of(call, req->sandbox_id))
 		return;
 	platform.os = os;
-	platform.architecture = architecture;
-	platform.variant = variant;
+	name_machine(&platform, &machine);
 	out.platform = &platform;
 	call_answer(call, &out.base);
 }
