@@ -114,6 +114,30 @@ cd /
 is "" "$(cat "$T/err")" "without them: not a word on standard error"
 no "and the workload is gone" running 'sleep 1005'
 
+# -- on a busy node: 3 of its 5 s are gone when the program begins, and the runtime is slow
+mkdir "$T/slow"
+cat >"$T/slow/runc" <<END
+#!/bin/sh
+case " \$* " in *' delete '*) until [ -e "$T/go" ]; do sleep 0.05; done ;; esac
+exec $PEERS/bin/runc "\$@"
+END
+printf '#!/bin/sh\nsleep 3\nexec "%s" "$@"\n' "$SHIM" >"$T/slow/shim"
+chmod 755 "$T/slow/runc" "$T/slow/shim"
+RUNTIME=$T/slow/runc urunc_config
+begin d8 1008
+kill_now "$(shim_pid d8)"
+fast=$SHIM
+SHIM=$T/slow/shim
+shim_delete d8 >"$T/answer" 2>&1
+is 0 $? "one that begins late answers before containerd kills it"
+SHIM=$fast
+urunc_config
+is 137 "$(decode "$T/answer" | cut -d ' ' -f 2)" "and says that the task was killed"
+touch "$T/go"
+yes "what was not finished is, then" until_true 20 test ! -e "$T/journal/live/"*/t1/d8.db
+rm -r "$T/slow" "$T/go"
+bundle_remove d8
+
 # -- nobody knows the task
 mkdir -p "$T/b/d6"
 answer d6 "an unknown task"
