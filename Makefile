@@ -8,7 +8,7 @@
 # make check-guest    unikernels through a private containerd and QEMU (root)
 # make check-versions the same with newer containerds and Dockers, fetched, as a table
 # make sweep          kill at crash points and at system calls, recover, look (root)
-# make check-v2       tests where a kernel has cgroup2 alone, in a virtual machine (root)
+# make check-v2       cgroup2 alone, and systemd as init, in a virtual machine (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
 # make coverage       lines and branches of journal/ and the engine, by unit tests

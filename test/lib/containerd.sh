@@ -93,7 +93,7 @@ containerd_start()
 	command containerd -c "$CTR_ROOT/config.toml" >>"$CTR_ROOT/log" 2>&1 </dev/null &
 	CTR_PID=$!
 	echo "$CTR_PID" >"$CTR_ROOT/pid"
-	daemon_answers 20 containerd "$CTR_ROOT/log" ctr version
+	daemon_answers 60 containerd "$CTR_ROOT/log" ctr version
 }
 
 containerd_stop()

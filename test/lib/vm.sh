@@ -7,6 +7,9 @@
 #	vm_start COMMAND [QEMU OPTION...]	boot, run COMMAND (a line for sh) as its only service
 #	vm_wait SECONDS			until it has switched itself off: COMMAND's status
 #	vm_cut				no power any more
+#	vm_pass_on NAME			what it said holds or not is said here, after NAME
+#
+# VM_MORE: more words for the kernel; see test/vm/node.
 #
 # $T/vm.out: what COMMAND printed; $T/vm.console: what the kernel said.
 
@@ -60,7 +63,7 @@ vm_start()
 		-machine memory-backend=mem \
 		-chardev socket,id=fs,path="$T/vm.fs" -device vhost-user-fs-pci,chardev=fs,tag=host \
 		-kernel "$VM/vmlinuz" -initrd "$T/initramfs.cpio" \
-		-append "console=ttyS0 quiet panic=-1 mitigations=off VM_TOP=$TOP VM_RUN=\"$run\"" \
+		-append "console=ttyS0 quiet panic=-1 mitigations=off VM_TOP=$TOP VM_RUN=\"$run\" ${VM_MORE:-}" \
 		-serial "file:$T/vm.console" -serial "file:$T/vm.out" "$@" \
 		>"$T/vm.log" 2>&1 </dev/null &
 	VM_PID=$!
@@ -89,4 +92,15 @@ vm_wait()
 	vm_cut
 	[ "${2:-}" != late ] || return 124
 	return "$(sed -n 's/^vm: exit \([0-9]*\)$/\1/p' "$T/vm.out" | grep . || echo 125)"
+}
+
+vm_pass_on()
+{
+	while read -r line; do
+		case $line in
+		'ok '*) ok "$1: ${line#ok * - }" ;;
+		'not ok '*) not_ok "$1: ${line#not ok * - }" ;;
+		'#'*) echo "$line" ;;
+		esac
+	done <"$T/vm.out"
 }
