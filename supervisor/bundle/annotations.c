@@ -25,6 +25,7 @@ static const struct {
 	{ PREFIX "blkMntPoint", "block_mount", .encoded = true },
 	{ PREFIX "mountRootfs", "mount_rootfs", .flag = true, .encoded = true },
 	{ PREFIX "vAccel", "vaccel", .encoded = false },
+	{ PREFIX "network", "network", .encoded = false },
 	{ PREFIX "RPCAddress", "rpc_address", .encoded = false },
 };
 

@@ -25,7 +25,7 @@
  * @ret:	the caller's to json_object_put(): { "type", "monitor", "binary" } and, if
  *		given, "version", "cmdline", "initrd", "block", "block_mount",
  *		"mount_rootfs" (bool; "mount_rootfs_text" too, if it was no boolean and so
- *		counts as false), "vaccel", "rpc_address"
+ *		counts as false), "vaccel", "rpc_address", "network"
  *
  * Return: 1; 0: not a unikernel, for type, monitor or binary is missing; -EINVAL a
  * value is too long or no text.

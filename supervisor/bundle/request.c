@@ -77,6 +77,15 @@ static void put_hooks(json_object *o, const struct spec *spec)
 		json_put(o, "annotations", json_object_get(spec->annotations));
 }
 
+/* Knative's queue-proxy looks for its guest where the mode static puts it. */
+static void put_network(json_object *unikernel, const struct spec *spec)
+{
+	const char *name = json_text(spec->annotations, "io.kubernetes.cri.container-name", "");
+
+	if (!json_text(unikernel, "network", NULL) && strcmp(name, "user-container") == 0)
+		json_put_text(unikernel, "network", "static");
+}
+
 static int put_unikernel(json_object *o, const struct spec *spec, struct err *err)
 {
 	json_object *unikernel = NULL;
@@ -84,6 +93,7 @@ static int put_unikernel(json_object *o, const struct spec *spec, struct err *er
 
 	if (rc <= 0)
 		return rc;
+	put_network(unikernel, spec);
 	json_put(o, "unikernel", unikernel);
 	put_hooks(o, spec);
 	return 0;

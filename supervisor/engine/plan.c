@@ -289,6 +289,7 @@ static json_object *network_want(json_object *request)
 	copy(want, request, "netns", "netns");
 	copy(want, member(request, "unikernel"), "type", "guest");
 	copy(want, member(request, "unikernel"), "version", "version");
+	copy(want, member(request, "unikernel"), "network", "mode");
 	copy(want, request, "uid", "uid");
 	copy(want, request, "gid", "gid");
 	return want;

@@ -3,6 +3,7 @@
  * attach.c - the tap, and the redirects between it and the pod's interface.
  */
 #include "supervisor/net/job.h"
+#include "supervisor/net/nat.h"
 #include "supervisor/net/net.h"
 #include "supervisor/net/tap.h"
 
@@ -24,7 +25,7 @@ static int check_plan(struct job *j, const struct job_plan *p, struct err *err)
 	    strcmp(now.uplink->name, p->iface) != 0)
 		return err_say(err, ESTALE, "network: %s is not the pod's interface any more",
 			       p->iface);
-	if (strcmp(now.tap, p->tap) != 0 || now.qdisc != p->qdisc)
+	if (strcmp(now.tap, p->tap) != 0 || now.qdisc != p->qdisc || now.kept != p->kept)
 		return err_say(err, EAGAIN, "network: %s or the ingress of %s was taken since we "
 			       "looked", p->tap, p->iface);
 	return 0;
@@ -111,6 +112,13 @@ static int wire_uplink(struct job *j, const struct job_plan *p, int tap, struct 
 	return rc;
 }
 
+static int wire(struct job *j, const struct job_plan *p, int tap, struct err *err)
+{
+	int rc = wire_tap(j, p, tap, err);
+
+	return rc < 0 ? rc : wire_uplink(j, p, tap, err);
+}
+
 /* It is born with the child, gets its name, and only then stays. */
 static int make_tap(struct job *j, const struct job_plan *p, int *ret, struct err *err)
 {
@@ -139,9 +147,7 @@ int net_attach(json_object *args, struct err *err)
 	if (rc == 0)
 		rc = make_tap(&j, &p, &tap, err);
 	if (rc == 0)
-		rc = wire_tap(&j, &p, tap, err);
-	if (rc == 0)
-		rc = wire_uplink(&j, &p, tap, err);
+		rc = j.nat ? nat_attach(&j, &p, tap, err) : wire(&j, &p, tap, err);
 	if (rc == 0 && dprintf(STDOUT_FILENO, "{\"tap_index\":%d}", tap) < 0)
 		rc = err_set(err, errno, "answer");
 	return job_leave(&j, rc);

@@ -48,6 +48,11 @@ bool net_made_by_us(const struct net_qdisc *q)
 	return q->has_cookie && has_magic(q->cookie);
 }
 
+bool net_is_our_table(const struct net_table *t)
+{
+	return t->has_cookie && has_magic(t->cookie);
+}
+
 int net_read_cookie(uint8_t *to, const char *hex)
 {
 	unsigned int byte;
@@ -110,6 +115,11 @@ static const struct net_route *route_of(const struct net_picture *p, int index, 
 		    (!best || p->routes[i].metric < best->metric))
 			best = &p->routes[i];
 	return best;
+}
+
+bool net_has_ip4(const struct net_picture *p, const struct net_link *l)
+{
+	return addr_of(p, l->index, AF_INET) != NULL;
 }
 
 static bool usable(const struct net_picture *p, const struct net_link *l, uint8_t family)
@@ -210,11 +220,32 @@ static int name_tap(struct net_choice *c, const struct net_picture *p)
 	return -EMFILE;
 }
 
+/* Somebody has it open. */
+static bool is_nat_guest(const struct net_picture *p, const struct net_link *l)
+{
+	return net_is_tap_name(l->name) && l->running && addr_of(p, l->index, AF_INET) &&
+	       strncmp(l->alias, ALIAS_MAGIC, strlen(ALIAS_MAGIC)) == 0;
+}
+
+static int check_nat_guests(const struct net_choice *c, const struct net_picture *p,
+			    struct err *err)
+{
+	for (size_t i = 0; i < p->n_links; i++)
+		if (is_nat_guest(p, &p->links[i]))
+			return err_say(err, EBUSY, "%s of this pod is a guest's behind NAT, which "
+				       "would hear nothing any more if another one took %s over: "
+				       "let both have the network mode static", p->links[i].name,
+				       c->uplink->name);
+	return 0;
+}
+
 int net_choose(struct net_choice *ret, const struct net_picture *p, struct err *err)
 {
+	int rc;
+
 	*ret = (struct net_choice){ .uplink = net_uplink(p) };
 	if (!ret->uplink) {
-		ret->why_none = "no interface that is up has an address and the default route";
+		ret->why_none = WHY_NO_UPLINK;
 		return 0;
 	}
 	put_addresses(p, ret->uplink->index, AF_INET, ret->ip, ret->gateway);
@@ -222,5 +253,6 @@ int net_choose(struct net_choice *ret, const struct net_picture *p, struct err *
 	if (name_tap(ret, p) < 0)
 		return err_say(err, EMFILE, "there are %d taps in the pod's network namespace "
 			       "already", SLOT_MAX);
-	return look_at_ingress(ret, p, err);
+	rc = check_nat_guests(ret, p, err);
+	return rc < 0 ? rc : look_at_ingress(ret, p, err);
 }

@@ -3,6 +3,7 @@
  * detach.c - take back what carries this task's marks.
  */
 #include "supervisor/net/job.h"
+#include "supervisor/net/nat.h"
 #include "supervisor/net/net.h"
 
 #include <stdarg.h>
@@ -115,7 +116,8 @@ int net_detach(json_object *args, struct err *err)
 	if (rc == 0)
 		tap = find_tap(&j, &p);
 	if (rc == 0)
-		rc = unwire_uplink(&j, &p, tap != NULL, left, err);
+		rc = j.nat ? nat_detach(&j, &p, err)
+			   : unwire_uplink(&j, &p, tap != NULL, left, err);
 	if (rc == 0)
 		rc = remove_tap(&j, &p, tap, left, err);
 	if (rc == 0)

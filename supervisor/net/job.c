@@ -92,7 +92,8 @@ int job_enter(struct job *j, json_object *args, struct err *err)
 	struct stat own;
 	int rc;
 
-	*j = (struct job){ .args = args, .netns = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) };
+	*j = (struct job){ .args = args, .netns = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK),
+			   .nat = strcmp(job_text(args, "mode"), "static") == 0 };
 	if (j->netns < 0)
 		return err_set(err, errno, "network namespace %s", path);
 	if (fstat(j->netns, &j->st) < 0 || stat("/proc/self/ns/net", &own) < 0)
@@ -103,12 +104,13 @@ int job_enter(struct job *j, json_object *args, struct err *err)
 	j->host = own.st_dev == j->st.st_dev && own.st_ino == j->st.st_ino;
 	if (take_turn(j->netns) < 0 || setns(j->netns, CLONE_NEWNET) < 0)
 		return err_set(err, errno, "enter network namespace %s", path);
-	return talk_open(&j->talk, err);
+	return talk_open(&j->talk, NETLINK_ROUTE, err);
 }
 
 int job_leave(struct job *j, int rc)
 {
 	talk_close(&j->talk);
+	talk_close(&j->nft);
 	picture_clear(&j->seen);
 	if (j->netns >= 0)
 		(void)close(j->netns);
@@ -116,6 +118,23 @@ int job_leave(struct job *j, int rc)
 }
 
 /* ---- what all of them do ------------------------------------------------------------- */
+
+int job_nft_lacks(int rc, struct err *err)
+{
+	if (rc != -ENOENT && rc != -EINVAL && rc != -EOPNOTSUPP && rc != -EPROTONOSUPPORT)
+		return rc;
+	return err_say(err, EOPNOTSUPP, "network mode static: this kernel has no nftables, or no "
+		       "masquerade; load nf_tables, nft_chain_nat, nft_masq");
+}
+
+int job_look_at_tables(struct job *j, struct err *err)
+{
+	int rc = j->nft.nl ? 0 : talk_open(&j->nft, NETLINK_NETFILTER, err);
+
+	if (rc == 0)
+		rc = talk_tables(&j->nft, &j->seen, err);
+	return job_nft_lacks(rc, err);
+}
 
 int job_choose(struct job *j, struct net_choice *c, struct err *err)
 {
@@ -126,7 +145,11 @@ int job_choose(struct job *j, struct net_choice *c, struct err *err)
 		return rc;
 	uplink = net_uplink(&j->seen);
 	rc = uplink ? talk_ingress(&j->talk, &j->seen, uplink->index, err) : 0;
-	return rc < 0 ? rc : net_choose(c, &j->seen, err);
+	if (rc == 0 && j->nat)
+		rc = job_look_at_tables(j, err);
+	if (rc < 0)
+		return rc;
+	return j->nat ? net_choose_nat(c, &j->seen, err) : net_choose(c, &j->seen, err);
 }
 
 int job_answer(json_object *o, struct err *err)
@@ -141,7 +164,9 @@ int job_answer(json_object *o, struct err *err)
 
 int job_read_plan(struct job_plan *p, json_object *args, struct err *err)
 {
-	int qdisc = net_qdisc_of(job_text(args, "qdisc"));
+	bool nat = strcmp(job_text(args, "mode"), "static") == 0;
+	int qdisc = nat ? 0 : net_qdisc_of(job_text(args, "qdisc"));
+	json_object *kept = NULL;
 
 	*p = (struct job_plan){ .iface = job_text(args, "iface"), .tap = job_text(args, "tap"),
 			    .alias = job_text(args, "alias"),
@@ -149,10 +174,11 @@ int job_read_plan(struct job_plan *p, json_object *args, struct err *err)
 			    .slot = (int)job_number(args, "slot"),
 			    .mtu = (uint32_t)job_number(args, "mtu") };
 	if (!*p->iface || !net_is_tap_name(p->tap) || !*p->alias || p->index <= 0 ||
-	    p->slot < 0 || p->slot >= SLOT_MAX || strlen(p->alias) >= WIRE_ALIAS || qdisc < 0 ||
+	    p->slot < 0 || p->slot >= (nat ? NAT_SLOTS : SLOT_MAX) || strlen(p->alias) >= WIRE_ALIAS || qdisc < 0 ||
 	    net_read_cookie(p->cookie, job_text(args, "cookie")) < 0)
 		return err_say(err, EINVAL, "network: the row does not name what is to be made");
 	p->qdisc = (enum net_qdisc_is)qdisc;
+	p->kept = json_object_object_get_ex(args, "kept", &kept) && json_object_get_boolean(kept);
 	return 0;
 }
 

@@ -18,7 +18,9 @@ struct job {
 	int netns;         /* open, and locked if nobody else keeps it so */
 	struct stat st;
 	bool host; /* it is the one that we come from */
+	bool nat;  /* mode "static" */
 	struct net_talk talk;
+	struct net_talk nft; /* open in that mode */
 	struct net_picture seen;
 };
 
@@ -31,8 +33,13 @@ int job_leave(struct job *j, int rc);
 const char *job_text(json_object *o, const char *name);
 uint64_t job_number(json_object *o, const char *name);
 
-/* Look, and choose: see net_choose(). */
+/* Look, and choose: see net_choose(), and net_choose_nat(). */
 int job_choose(struct job *j, struct net_choice *c, struct err *err);
+
+/* The tables of nftables into @j->seen. -EOPNOTSUPP: this kernel has none. */
+int job_look_at_tables(struct job *j, struct err *err);
+/* What the kernel answers when it lacks a part of nftables is -EOPNOTSUPP, and a sentence. */
+int job_nft_lacks(int rc, struct err *err);
 
 /* What the row names. -EINVAL: it doesn't. Strings are lent. */
 struct job_plan {
@@ -40,6 +47,7 @@ struct job_plan {
 	int index, slot;
 	enum net_qdisc_is qdisc;
 	uint32_t mtu;
+	bool kept;
 	uint8_t cookie[WIRE_COOKIE];
 };
 int job_read_plan(struct job_plan *p, json_object *args, struct err *err);

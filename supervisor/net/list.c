@@ -61,7 +61,7 @@ static void put_redirects(json_object *list, const struct net_picture *p)
 
 static int look(struct net_talk *t, struct net_picture *p)
 {
-	int rc = talk_open(t, NULL);
+	int rc = talk_open(t, NETLINK_ROUTE, NULL);
 
 	if (rc == 0)
 		rc = talk_look(t, p, NULL);

@@ -24,7 +24,7 @@ static void put_text(json_object *o, const char *name, const char *text)
 		json_object_object_add(o, name, json_object_new_string(text));
 }
 
-static void put_choice(json_object *o, const struct net_choice *c)
+static void put_choice(json_object *o, const struct net_choice *c, bool nat)
 {
 	const uint8_t *m = c->uplink->mac;
 	char mac[18];
@@ -41,7 +41,10 @@ static void put_choice(json_object *o, const struct net_choice *c)
 	put_text(o, "gateway6", c->gateway6);
 	json_object_object_add(o, "tap", json_object_new_string(c->tap));
 	json_object_object_add(o, "slot", json_object_new_int(c->slot));
-	json_object_object_add(o, "qdisc", json_object_new_string(net_qdisc_name(c->qdisc)));
+	if (!nat)
+		put_text(o, "qdisc", net_qdisc_name(c->qdisc));
+	if (c->kept)
+		json_object_object_add(o, "kept", json_object_new_boolean(true));
 }
 
 static int print_choice(const struct job *j, const struct net_choice *c, struct err *err)
@@ -54,7 +57,7 @@ static int print_choice(const struct job *j, const struct net_choice *c, struct 
 	else if (!c->uplink)
 		json_object_object_add(o, "none", json_object_new_string(c->why_none));
 	else
-		put_choice(o, c);
+		put_choice(o, c, j->nat);
 	return job_answer(o, err);
 }
 

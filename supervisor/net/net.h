@@ -19,12 +19,18 @@
  * guest would end the connections of the others. So ports are shared out by who answers,
  * and a closed port is silent.
  *
+ * A guest in the mode static has a subnet of its own behind NAT, as urunc gives Knative's
+ * guests: tapN_urunc is 172.16.(N+1).1/24, the guest is 172.16.(N+1).2. The pod's own stack
+ * hears all it did before, and forwards what the guest sends, by a table of nftables that
+ * puts the pod's address on it:
+ *
+ *	eth0  <--- masquerade --- forwarding --- tap0_urunc <-- monitor, guest
+ *
  * The step kind "network" (supervisor/step/network.c) is how to use this:
  *
  *   want { "netns": path; it is preferred, since it may outlive init,
  *          "init": true: without a path the namespace is task->init's,
- *          "mode": "dynamic" | "none", default dynamic; "static", the network behind NAT
- *                  that urunc gives Knative's guests, is refused by name: -ENOTSUP
+ *          "mode": "dynamic" | "static" | "none", default dynamic,
  *          "guest","version": the type of unikernel, which says what it can be told, see
  *                  guests.h: -ENOTSUP before anything is made,
  *          "uid","gid": whose the tap is; absent: root's. Who is not root opens it
@@ -33,7 +39,8 @@
  *          "iface","ifindex","mac","mtu","ip": "10.4.0.2/24","gateway": "10.4.0.1",
  *          "ip6": "fd00:4::2/64","gateway6": "fd00:4::1",
  *          "tap": "tap0_urunc","tap_index","alias": "urunc:<daemon>/<ns>/<id>",
- *          "cookie","qdisc","slot": how its filters are known, see below }
+ *          "cookie","qdisc","slot": how its filters are known, see below,
+ *          "kept": true, static: forwarding was on before any of us }
  *     or { "netns", "none": why there is no network }, without "tap"; no error.
  *   What there is none of is absent; "ip" or "ip6" is there. "iface" is the first
  *   interface, by index, that is up, not lo and no tap of ours, and has an IPv4 address
@@ -50,7 +57,14 @@
  * action, 16 bytes that the kernel keeps and shows: "urnc", and 12 random ones. The ingress
  * qdisc of the pod's interface: the cookie of who made it, from its birth on, in its table
  * of packet sizes, which no packet ever meets there; one without is somebody else's. It is
- * removed when it is empty, by who is the last of us in it.
+ * removed when it is empty, by who is the last of us in it. A table of nftables: the cookie
+ * in its userdata; its name has it too, and its comment is the alias. Chain and rule are
+ * born with it and go with it.
+ *
+ * The pod's forwarding, of that one interface, is a switch and carries no name. Who finds
+ * it off writes that down, in the row and in its table, and switches it on last, when the
+ * table is there; who comes later takes the note over; the last of us to leave switches it
+ * back by its note, before its table goes. Without a table of ours it is not touched.
  *
  * The functions here are the jobs of node.h. Each runs in a child and enters the
  * namespace, so that nothing else of us ever does. Two of them in one namespace
@@ -65,15 +79,18 @@
 
 /**
  * net_look() - what is there, and what would we make?  Reads only.
- * @args:	{ "path": of the namespace, "pid","start": only if /proc/PID/ns/net of that
+ * @args:	{ "mode", "path": of the namespace, "pid","start": only if /proc/PID/ns/net of that
  *		very process is meant, "netns": {"dev","ino"}: the one it has to be }
  *
  * Prints as JSON: netns, and iface ... gateway, "tap": the first free tapN_urunc,
  * "slot": N, "qdisc": "made" if there is no ingress qdisc on iface, "joined" if it has
- * filters of ours, "found" if it has none. Or netns and "none".
+ * filters of ours, "found" if it has none. Or netns and "none". Static: no "qdisc", but
+ * "kept"; "ip" and "gateway" are the guest's.
  *
  * Return: 0; -ENOENT no such namespace, or process; -ESTALE another one; -EBUSY the
- * interface's ingress is somebody else's (who, and what to do about it).
+ * interface's ingress is somebody else's (who, and what to do about it), or a living guest
+ * of the other mode is in the pod. Static: -ENOTSUP the pod has no IPv4 address;
+ * -EADDRINUSE no subnet is free; -EOPNOTSUPP the kernel has no nftables.
  */
 int net_look(json_object *args, struct err *err);
 
@@ -87,7 +104,7 @@ int net_look(json_object *args, struct err *err);
  * Return: 0; -EAGAIN the name or the qdisc was taken since the look, and nothing was
  * made: look again; -ENOENT, -ESTALE as above, or iface is another one now; -EBUSY as
  * above; -ENODEV there is no /dev/net/tun; -EOPNOTSUPP the kernel has no such qdisc,
- * filter or action.
+ * filter or action, or nftables.
  */
 int net_attach(json_object *args, struct err *err);
 

@@ -9,6 +9,9 @@
 #include <linux/filter.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_mirred.h>
@@ -24,6 +27,7 @@ void picture_clear(struct net_picture *p)
 	free(p->routes);
 	free(p->qdiscs);
 	free(p->filters);
+	free(p->tables);
 	*p = (struct net_picture){ 0 };
 }
 
@@ -111,6 +115,19 @@ static void text(char *to, size_t size, const struct nlattr *attr)
 
 /* ---- messages ------------------------------------------------------------------- */
 
+/* The first number of a list of settings. */
+static bool forwards(const struct nlattr *families)
+{
+	struct attrs family = of_nest(families);
+	struct attrs inet = of_nest(family.at[AF_INET]);
+	const struct nlattr *conf = inet.at[IFLA_INET_CONF];
+	uint32_t on = 0;
+
+	if (size_of(conf) >= IPV4_DEVCONF_FORWARDING * sizeof(on))
+		memcpy(&on, mnl_attr_get_payload(conf), sizeof(on));
+	return on;
+}
+
 static int read_link(struct net_picture *p, const struct nlmsghdr *m)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(m);
@@ -126,6 +143,7 @@ static int read_link(struct net_picture *p, const struct nlmsghdr *m)
 	l->up = ifi->ifi_flags & IFF_UP;
 	l->loopback = ifi->ifi_flags & IFF_LOOPBACK;
 	l->running = ifi->ifi_flags & IFF_RUNNING;
+	l->forwards = forwards(a.at[IFLA_AF_SPEC]);
 	l->mtu = number(a.at[IFLA_MTU]);
 	text(l->name, sizeof(l->name), a.at[IFLA_IFNAME]);
 	text(l->alias, sizeof(l->alias), a.at[IFLA_IFALIAS]);
@@ -292,6 +310,38 @@ static int read_filter(struct net_picture *p, const struct nlmsghdr *m)
 	return 0;
 }
 
+/* Userdata is a list of: kind, size, bytes. */
+static void read_userdata(struct net_table *t, const struct nlattr *data)
+{
+	const uint8_t *at = data ? mnl_attr_get_payload(data) : NULL;
+	size_t left = size_of(data);
+
+	while (left >= 2 && left - 2 >= at[1]) {
+		size_t size = (size_t)at[1] + 2;
+
+		if (at[0] == WIRE_MARK && at[1] == WIRE_COOKIE + 1) {
+			t->has_cookie = true;
+			memcpy(t->cookie, at + 2, WIRE_COOKIE);
+			t->kept = at[2 + WIRE_COOKIE];
+		}
+		at += size;
+		left -= size;
+	}
+}
+
+static int read_table(struct net_picture *p, const struct nlmsghdr *m)
+{
+	struct attrs a = of_message(m, sizeof(struct nfgenmsg));
+	int rc;
+	struct net_table *t = add(&p->tables, &p->n_tables, sizeof(*t), &rc);
+
+	if (!t)
+		return rc;
+	text(t->name, sizeof(t->name), a.at[NFTA_TABLE_NAME]);
+	read_userdata(t, a.at[NFTA_TABLE_USERDATA]);
+	return 0;
+}
+
 /* 1: the question is answered. */
 static int read_error(const struct nlmsghdr *m)
 {
@@ -315,6 +365,7 @@ static const struct {
 	{ RTM_NEWROUTE, sizeof(struct rtmsg), read_route },
 	{ RTM_NEWQDISC, sizeof(struct tcmsg), read_qdisc },
 	{ RTM_NEWTFILTER, sizeof(struct tcmsg), read_filter },
+	{ NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE, sizeof(struct nfgenmsg), read_table },
 };
 
 /* 1: that was the last one. */

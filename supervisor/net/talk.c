@@ -3,9 +3,11 @@
 
 #include "journal/base/cleanup.h"
 #include "supervisor/net/choose.h"
+#include "supervisor/net/nft.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +17,9 @@
 #define ANSWER_SIZE 65536
 #define DUMP_TRIES  20 /* each one was disturbed by a change */
 
-int talk_open(struct net_talk *t, struct err *err)
+int talk_open(struct net_talk *t, int bus, struct err *err)
 {
-	*t = (struct net_talk){ .nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC),
+	*t = (struct net_talk){ .nl = mnl_socket_open2(bus, SOCK_CLOEXEC), .bus = bus,
 				.seq = (uint32_t)time(NULL) };
 	if (!t->nl || mnl_socket_bind(t->nl, 0, MNL_SOCKET_AUTOPID) < 0) {
 		int code = errno;
@@ -35,6 +37,21 @@ void talk_close(struct net_talk *t)
 	t->nl = NULL;
 }
 
+/* It is one message; or, to nftables, a batch of them. All get the number of the question. */
+static size_t number_all(struct nlmsghdr *m, const struct net_talk *t)
+{
+	const char *begin = (const char *)m;
+	bool batch = t->bus == NETLINK_NETFILTER && m->nlmsg_type == NFNL_MSG_BATCH_BEGIN;
+
+	m->nlmsg_seq = t->seq;
+	while (batch) {
+		m = (void *)((char *)m + MNL_ALIGN(m->nlmsg_len));
+		m->nlmsg_seq = t->seq;
+		batch = m->nlmsg_type != NFNL_MSG_BATCH_END;
+	}
+	return (size_t)((const char *)m - begin) + m->nlmsg_len;
+}
+
 /* Send, and read what comes into @p; 0, or a negative errno. */
 static int ask(struct net_talk *t, struct nlmsghdr *m, struct net_picture *p)
 {
@@ -43,8 +60,8 @@ static int ask(struct net_talk *t, struct nlmsghdr *m, struct net_picture *p)
 
 	if (!buf)
 		return -ENOMEM;
-	m->nlmsg_seq = ++t->seq;
-	if (mnl_socket_sendto(t->nl, m, m->nlmsg_len) < 0)
+	t->seq++;
+	if (mnl_socket_sendto(t->nl, m, number_all(m, t)) < 0)
 		return -errno;
 	while (rc == 1) {
 		ssize_t n = mnl_socket_recvfrom(t->nl, buf, ANSWER_SIZE);
@@ -59,7 +76,7 @@ static int ask(struct net_talk *t, struct nlmsghdr *m, struct net_picture *p)
 static int drain(struct net_talk *t, struct err *err)
 {
 	talk_close(t);
-	return talk_open(t, err);
+	return talk_open(t, t->bus, err);
 }
 
 static int look_once(struct net_talk *t, struct net_picture *p, struct err *err)
@@ -116,6 +133,20 @@ int talk_ingress(struct net_talk *t, struct net_picture *p, int index, struct er
 		return filters(t, p, index, AT_QDISC, err);
 	rc = filters(t, p, index, AT_INGRESS, err);
 	return rc < 0 ? rc : filters(t, p, index, AT_EGRESS, err);
+}
+
+int talk_tables(struct net_talk *t, struct net_picture *p, struct err *err)
+{
+	uint64_t buf[NFT_SIZE / sizeof(uint64_t)];
+	int rc = -EINTR;
+
+	for (int i = 0; rc == -EINTR && i < DUMP_TRIES; i++) {
+		rc = i ? drain(t, err) : 0;
+		p->n_tables = 0;
+		if (rc == 0)
+			rc = ask(t, nft_ask(buf), p);
+	}
+	return rc < 0 ? err_set(err, -rc, "list the tables of nftables") : 0;
 }
 
 int talk_do(struct net_talk *t, struct nlmsghdr *m, struct err *err, const char *what, ...)

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -87,6 +88,32 @@ struct nlmsghdr *wire_link_up(void *buf, int index)
 struct nlmsghdr *wire_del_link(void *buf, int index)
 {
 	return link_message(buf, RTM_DELLINK, index, 0);
+}
+
+struct nlmsghdr *wire_forward(void *buf, int index, bool on)
+{
+	struct nlmsghdr *m = link_message(buf, RTM_SETLINK, index, 0);
+	struct nlattr *families = mnl_attr_nest_start(m, IFLA_AF_SPEC);
+	struct nlattr *family = mnl_attr_nest_start(m, AF_INET);
+	struct nlattr *conf = mnl_attr_nest_start(m, IFLA_INET_CONF);
+
+	mnl_attr_put_u32(m, IPV4_DEVCONF_FORWARDING, on);
+	mnl_attr_nest_end(m, conf);
+	mnl_attr_nest_end(m, family);
+	mnl_attr_nest_end(m, families);
+	return m;
+}
+
+struct nlmsghdr *wire_add_addr(void *buf, int index, const uint8_t *ip, uint8_t prefix)
+{
+	const struct ifaddrmsg ifa = { .ifa_family = AF_INET, .ifa_prefixlen = prefix,
+				       .ifa_index = (unsigned int)index };
+	struct nlmsghdr *m = message(buf, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+
+	memcpy(mnl_nlmsg_put_extra_header(m, sizeof(ifa)), &ifa, sizeof(ifa));
+	mnl_attr_put(m, IFA_LOCAL, 4, ip);
+	mnl_attr_put(m, IFA_ADDRESS, 4, ip);
+	return m;
 }
 
 /* ---- orders: traffic control --------------------------------------------------- */

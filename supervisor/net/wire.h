@@ -22,6 +22,7 @@
 #define WIRE_WORDS  (WIRE_COOKIE / 4) /* 32-bit words of a cookie          */
 /* Where a qdisc's cookie is in its struct tc_sizespec: overhead, linklayer, mpu, mtu. */
 #define WIRE_SPEC   4
+#define WIRE_MARK   'u' /* the kind of a table's userdata that is a cookie and "kept" */
 #define PICTURE_MAX 65536  /* entries of one sort; more is -E2BIG     */
 
 /* Where filters hang. An ingress qdisc has one place, clsact has two. */
@@ -34,6 +35,7 @@ struct net_link {
 	char name[IFNAMSIZ], kind[16]; /* kind: "tun", "veth"; "": none */
 	char alias[WIRE_ALIAS];
 	bool ethernet, up, loopback, running;
+	bool forwards; /* IPv4 packets that come in there */
 	uint8_t mac[6];
 	uint32_t mtu;
 };
@@ -66,13 +68,21 @@ struct net_filter {
 	int to; /* interface, 0: it is gone */
 };
 
+struct net_table { /* of nftables */
+	char name[40];
+	bool has_cookie;
+	bool kept; /* forwarding was on before the first of us: it stays on */
+	uint8_t cookie[WIRE_COOKIE];
+};
+
 struct net_picture {
 	struct net_link *links;
 	struct net_addr *addrs;
 	struct net_route *routes;
 	struct net_qdisc *qdiscs;
 	struct net_filter *filters;
-	size_t n_links, n_addrs, n_routes, n_qdiscs, n_filters;
+	struct net_table *tables;
+	size_t n_links, n_addrs, n_routes, n_qdiscs, n_filters, n_tables;
 };
 void picture_clear(struct net_picture *p);
 
@@ -96,6 +106,9 @@ struct nlmsghdr *wire_ask_filters(void *buf, int index, uint32_t parent);
 struct nlmsghdr *wire_name_link(void *buf, int index, const char *alias, uint32_t mtu);
 struct nlmsghdr *wire_link_up(void *buf, int index);
 struct nlmsghdr *wire_del_link(void *buf, int index);
+struct nlmsghdr *wire_forward(void *buf, int index, bool on);
+/* @ip: of IPv4, network byte order. */
+struct nlmsghdr *wire_add_addr(void *buf, int index, const uint8_t *ip, uint8_t prefix);
 /* @kind: "ingress" or "clsact"; fails with EEXIST if there is one. @cookie, or NULL: kept
  * and shown by the kernel as a table of packet sizes, which such a qdisc never asks. */
 struct nlmsghdr *wire_add_qdisc(void *buf, int index, const char *kind, const uint8_t *cookie);

@@ -120,6 +120,7 @@ static json_object *job_args(struct step *step, const char *path, const struct i
 
 	if (json_object_deep_copy(step->have, &args, NULL) < 0)
 		return NULL;
+	json_put_text(args, "mode", json_text(step->want, "mode", "dynamic"));
 	json_put_text(args, "path", path);
 	json_put_int(args, "uid", json_int(step->want, "uid", 0));
 	json_put_int(args, "gid", json_int(step->want, "gid", 0));
@@ -164,7 +165,7 @@ static int detach(struct step *step, struct step_env *env, struct wait *next, st
 /* What a look may answer, and what we add to it. */
 static const char *const names[] = { "netns", "none", "iface", "ifindex", "mac", "mtu", "ip",
 				     "gateway", "ip6", "gateway6", "tap", "slot", "qdisc",
-				     "alias", "cookie", "tap_index", "undoing", NULL };
+				     "kept", "alias", "cookie", "tap_index", "undoing", NULL };
 
 static void keep_answer(struct step *step, json_object *seen)
 {
@@ -303,16 +304,6 @@ static int started_over(struct step *step, struct step_env *env, const struct wa
 	return rc == STEP_DONE ? look_again(step, env, next, err) : rc;
 }
 
-static int refused(struct step *step, const char *mode, struct err *err)
-{
-	if (strcmp(mode, "static") == 0)
-		return err_say(err, ENOTSUP, "network of %s/%s: mode static, a network of the "
-			       "guest's own behind NAT, is not made by this shim; use dynamic",
-			       step->task->key.ns, step->task->key.id);
-	return err_say(err, EINVAL, "network of %s/%s: mode \"%s\" is not known; it can be dynamic "
-		       "or none", step->task->key.ns, step->task->key.id, mode);
-}
-
 static int network_apply(struct step *step, struct step_env *env, const struct wake *wake,
 			 struct wait *next, struct err *err)
 {
@@ -321,8 +312,9 @@ static int network_apply(struct step *step, struct step_env *env, const struct w
 
 	if (strcmp(mode, "none") == 0)
 		return no_network(step, env, "none is wanted", err);
-	if (strcmp(mode, "dynamic") != 0)
-		return refused(step, mode, err);
+	if (strcmp(mode, "dynamic") != 0 && strcmp(mode, "static") != 0)
+		return err_say(err, EINVAL, "network of %s/%s: mode \"%s\" is not known; it can be "
+			       "dynamic, static or none", step->task->key.ns, step->task->key.id, mode);
 	if (wake->why == WAKE_BEGIN || wake->why == WAKE_RESUME)
 		return named ? start_over(step, env, next, err) : look(step, env, next, err);
 	if (json_true(step->have, "undoing"))

@@ -22,6 +22,9 @@ static void check(const struct net_picture *p)
 	for (size_t i = 0; i < p->n_addrs; i++)
 		if (p->addrs[i].prefix > (p->addrs[i].family == AF_INET ? 32 : 128))
 			abort();
+	for (size_t i = 0; i < p->n_tables; i++)
+		if (strlen(p->tables[i].name) >= sizeof(p->tables[i].name))
+			abort();
 	for (size_t i = 0; i < p->n_filters; i++)
 		if (p->filters[i].handle == 0)
 			abort();
@@ -32,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct net_picture p = { 0 };
 	struct net_choice c;
 	struct err err = ERR_INIT;
+	struct err why = ERR_INIT;
 	void *copy = malloc(size ? size : 1); /* aligned, as what is received */
 	int rc;
 
@@ -46,6 +50,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (c.uplink && (!net_is_tap_name(c.tap) || net_link_named(&p, c.tap)))
 			abort();
 	} else if (err.text[0] == '\0') {
+		abort();
+	}
+	if (net_choose_nat(&c, &p, &why) == 0) {
+		if (c.uplink && (c.slot >= NAT_SLOTS || net_link_named(&p, c.tap)))
+			abort();
+	} else if (why.text[0] == '\0') {
 		abort();
 	}
 	picture_clear(&p);

@@ -9,7 +9,7 @@
 #	says_itself			it has the annotations of a guest in its urunc.json
 #	stay ID [ctr options]		one that stays, detached
 #	pod_make			a pod with eth0, and a peer at the other end
-#	serve ID N			a guest in the pod that answers N pings
+#	serve ID N [ctr options]	a guest in the pod that answers N pings
 #
 # Set: GUEST, the folder that becomes its root file system. MONITOR: another than qemu.
 
@@ -117,6 +117,7 @@ ping_guest()
 # What is in the pod, besides counters.
 pod_links()
 {
+	ip netns exec pod cat /proc/sys/net/ipv4/conf/eth0/forwarding
 	ip -n pod -o link | sed 's/^[0-9]*: //; s/@.*//; s/:.*//'
 	tc -n pod qdisc show | sed 's/^qdisc \([a-z]*\).* dev \([a-z0-9_]*\).*/\1 \2/'
 	tc -n pod filter show dev eth0 ingress
@@ -124,7 +125,12 @@ pod_links()
 
 serve()
 {
-	: >"$T/$1.out"
-	guest "$1" hermit "answer=$2" --detach --log-uri "file://$T/$1.out" \
-		--with-ns network:/run/netns/pod && until_true 20 said "$1" 'listens'
+	local id n
+
+	id=$1
+	n=$2
+	shift 2
+	: >"$T/$id.out"
+	guest "$id" hermit "answer=$n" --detach --log-uri "file://$T/$id.out" \
+		--with-ns network:/run/netns/pod "$@" && until_true 20 said "$id" 'listens'
 }

@@ -87,12 +87,13 @@ void net_rig_snapshot(const struct pod *p, char *buf, size_t size)
 	size_t n = 0;
 
 	net_rig_visit(p);
-	must(talk_open(&t, &err), &err);
+	must(talk_open(&t, NETLINK_ROUTE, &err), &err);
 	must(talk_look(&t, &seen, &err), &err);
 	for (size_t i = 0; i < seen.n_links; i++)
-		n += (size_t)snprintf(buf + n, size - n, "%s %d %s \"%s\" %d\n", seen.links[i].name,
-				      seen.links[i].index, seen.links[i].kind, seen.links[i].alias,
-				      seen.links[i].up);
+		n += (size_t)snprintf(buf + n, size - n, "%s %d %s \"%s\" %d%s\n",
+				      seen.links[i].name, seen.links[i].index, seen.links[i].kind,
+				      seen.links[i].alias, seen.links[i].up,
+				      seen.links[i].forwards ? " forwards" : "");
 	for (size_t i = 0; i < seen.n_qdiscs; i++)
 		must(talk_ingress(&t, &seen, seen.qdiscs[i].index, &err), &err);
 	for (size_t i = 0; i < seen.n_qdiscs; i++)
@@ -102,6 +103,11 @@ void net_rig_snapshot(const struct pod *p, char *buf, size_t size)
 		n += (size_t)snprintf(buf + n, size - n, "filter at %d %x pref %u to %d\n",
 				      seen.filters[i].index, seen.filters[i].parent,
 				      seen.filters[i].pref, seen.filters[i].to);
+	talk_close(&t);
+	must(talk_open(&t, NETLINK_NETFILTER, &err), &err);
+	must(talk_tables(&t, &seen, &err), &err);
+	for (size_t i = 0; i < seen.n_tables; i++)
+		n += (size_t)snprintf(buf + n, size - n, "table %s\n", seen.tables[i].name);
 	picture_clear(&seen);
 	talk_close(&t);
 	net_rig_come_back(p);
@@ -167,7 +173,8 @@ void net_rig_look(struct pod *p, struct guest *g, int digit)
 	auto_free char *text = NULL;
 	auto_json json_object *o = NULL;
 	json_object *tap = NULL;
-	int code = node_rig_job(p->rig, JOB_NET_LOOK, &text, SHAPE, p->path, "");
+	const char *mode = p->nat ? STATIC : "";
+	int code = node_rig_job(p->rig, JOB_NET_LOOK, &text, SHAPE, p->path, mode);
 
 	if (code != 0)
 		fail_msg("look: %s", text);
@@ -175,8 +182,8 @@ void net_rig_look(struct pod *p, struct guest *g, int digit)
 	o = json_tokener_parse(text);
 	assert_true(json_object_object_get_ex(o, "tap", &tap));
 	(void)snprintf(g->tap, sizeof(g->tap), "%s", json_object_get_string(tap));
-	(void)snprintf(g->have, sizeof(g->have), ",%.*s,\"alias\":\"urunc:aa/default/c%d\","
-		       "\"cookie\":\"75726e63%024d\"", (int)strlen(text) - 2, text + 1, digit, digit);
+	(void)snprintf(g->have, sizeof(g->have), "%s,%.*s,\"alias\":\"urunc:aa/default/c%d\","
+		       "\"cookie\":\"75726e63%024d\"", mode, (int)strlen(text) - 2, text + 1, digit, digit);
 }
 
 int net_rig_attach(struct pod *p, struct guest *g, char **text)
@@ -211,7 +218,7 @@ void net_rig_unmake(struct pod *p, struct guest *g)
 }
 
 /* As its monitor does. */
-static void open_tap(struct pod *p, struct guest *g)
+void net_rig_open_tap(struct pod *p, struct guest *g)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
 
@@ -312,7 +319,7 @@ void net_rig_wake_tap(struct pod *p, struct guest *g)
 	auto_fd int peer = net_rig_listen(p, "peer", false);
 	int tries = 0;
 
-	open_tap(p, g);
+	net_rig_open_tap(p, g);
 	fill(f, "wake up");
 	do
 		net_rig_say(peer, f);

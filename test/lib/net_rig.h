@@ -21,6 +21,7 @@
 #define SHAPE  "{\"path\":\"%s\"%s}" /* a job's arguments: p->path, g->have */
 #define IN_POD "nsenter --net=%s "   /* p->path                             */
 #define FRAME  64                    /* bytes of one                        */
+#define STATIC ",\"mode\":\"static\""  /* begins g->have of such a guest      */
 
 struct pod {
 	struct node_rig *rig;
@@ -28,7 +29,8 @@ struct pod {
 	char path[64]; /* of its network namespace */
 	int ns, own;   /* it, and ours             */
 	char before[4096];
-	int turn; /* for the test to count */
+	bool nat; /* its guests get the mode static */
+	int turn; /* for the test to count          */
 };
 
 struct guest {
@@ -62,7 +64,9 @@ int net_rig_detach(struct pod *p, struct guest *g, char **text);
 void net_rig_make(struct pod *p, struct guest *g, int digit);
 void net_rig_unmake(struct pod *p, struct guest *g);
 
-/* Open the tap as its monitor does, and wait until frames come: g->fd. */
+/* Open the tap as its monitor does: g->fd. */
+void net_rig_open_tap(struct pod *p, struct guest *g);
+/* And wait until frames of the peer come. */
 void net_rig_wake_tap(struct pod *p, struct guest *g);
 /* A socket that hears and says frames at an interface. */
 int net_rig_listen(const struct pod *p, const char *iface, bool in_pod);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,42 @@ static void everything_asked_is_kept(void **state)
 	      "\"options\":[\"lowerdir=/a:/b\",\"ro\"]}]}");
 	json_object_put(options);
 	json_object_put(user);
+}
+
+#define KEY "com.urunc.unikernel."
+
+/* The network mode of a unikernel with these annotations; "": the request says none. */
+static void has_network(const char *more, const char *expected)
+{
+	char text[512];
+	struct spec spec = { .cgroups_path = "" };
+	struct config config = { .debug = false };
+	struct request_in in = { .spec = &spec, .config = &config };
+	struct err err = ERR_INIT;
+	json_object *o = NULL;
+	json_object *unikernel = NULL;
+	json_object *mode = NULL;
+
+	(void)snprintf(text, sizeof(text), "{\"" KEY "unikernelType\":\"mewz\",\"" KEY "hypervisor\":"
+		       "\"qemu\",\"" KEY "binary\":\"/k\"%s}", more);
+	spec.annotations = json_tokener_parse(text);
+	assert_int_equal(request_make(&o, &in, &err), 0);
+	assert_true(json_object_object_get_ex(o, "unikernel", &unikernel));
+	(void)json_object_object_get_ex(unikernel, "network", &mode);
+	assert_string_equal(mode ? json_object_get_string(mode) : "", expected);
+	json_object_put(o);
+	json_object_put(spec.annotations);
+}
+
+static void the_network_is_as_annotated_or_as_knative_needs_it(void **state)
+{
+	(void)state;
+	has_network("", "");
+	has_network(",\"" KEY "network\":\"static\"", "static");
+	has_network(",\"io.kubernetes.cri.container-name\":\"app\"", "");
+	has_network(",\"io.kubernetes.cri.container-name\":\"user-container\"", "static");
+	has_network(",\"io.kubernetes.cri.container-name\":\"user-container\",\"" KEY
+		    "network\":\"dynamic\"", "dynamic");
 }
 
 static void a_request_that_the_journal_can_not_keep_is_refused(void **state)
@@ -120,6 +157,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_asked_is_a_request_of_defaults),
 		cmocka_unit_test(everything_asked_is_kept),
+		cmocka_unit_test(the_network_is_as_annotated_or_as_knative_needs_it),
 		cmocka_unit_test(a_request_that_the_journal_can_not_keep_is_refused),
 		cmocka_unit_test(the_root_is_the_options_or_containerds_with_the_namespace),
 		cmocka_unit_test(the_options_name_the_runtime_before_the_config),

@@ -82,6 +82,29 @@ static void a_namespace_that_nothing_names_is_an_error(void **state)
 	rig_close(&r);
 }
 
+static void mode_static_is_for_all_children_and_what_was_found_is_kept(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "network", "{'netns':'" NETNS "','mode':'static'}");
+	fake_add_file(&r.f, NETNS, "")->what = (struct path_ident){ .dev = 4, .ino = 77 };
+	(void)rig_probe(&r);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_non_null(strstr(r.f.line, "\"mode\":\"static\""));
+	assert_int_equal(rig_apply_child(&r, 0, "{\"netns\":{\"dev\":4,\"ino\":77,\"mode\":0},"
+					 "\"iface\":\"eth0\",\"tap\":\"tap0_urunc\",\"kept\":true}"),
+			 STEP_WAIT);
+	assert_int_equal(r.f.job, JOB_NET_ATTACH);
+	assert_non_null(strstr(r.f.line, "\"mode\":\"static\""));
+	assert_non_null(strstr(rig_have(&r), "'kept':true"));
+	assert_int_equal(rig_apply_child(&r, 0, "{\"tap_index\":9}"), STEP_DONE);
+	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_non_null(strstr(r.f.line, "\"mode\":\"static\""));
+	assert_non_null(strstr(r.f.line, "\"kept\":true"));
+	rig_close(&r);
+}
+
 static void a_mode_that_is_not_known_is_refused_by_name(void **state)
 {
 	struct rig r;
@@ -91,11 +114,6 @@ static void a_mode_that_is_not_known_is_refused_by_name(void **state)
 	(void)rig_probe(&r);
 	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -EINVAL);
 	assert_non_null(strstr(r.err.text, "\"magic\""));
-	rig_close(&r);
-	rig_open(&r, "network", "{'netns':'/n','mode':'static'}");
-	(void)rig_probe(&r);
-	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -ENOTSUP);
-	assert_non_null(strstr(r.err.text, "mode static"));
 	rig_close(&r);
 }
 
@@ -392,6 +410,7 @@ int main(void)
 		TEST(everything_is_named_in_the_row_before_it_is_made),
 		TEST(the_namespace_of_init_is_asked_for_with_its_identity),
 		TEST(a_namespace_that_nothing_names_is_an_error),
+		TEST(mode_static_is_for_all_children_and_what_was_found_is_kept),
 		TEST(a_mode_that_is_not_known_is_refused_by_name),
 		TEST(a_guest_that_can_not_be_told_the_address_is_refused_before_it_is_made),
 		TEST(an_address_that_is_not_told_is_a_note),
