@@ -293,18 +293,12 @@ static void test_a_found_clsact_stays_when_the_last_of_two_guests_leaves(void **
 {
 	struct pod *p = *state;
 	struct guest a, b;
-	char had[4096];
-	char now[4096];
 
 	net_rig_run(IN_POD "tc qdisc add dev eth0 clsact", p->path);
-	net_rig_snapshot(p, had, sizeof(had));
-	net_rig_make(p, &a, 1);
-	net_rig_make(p, &b, 2);
+	net_rig_snapshot(p, p->before, sizeof(p->before));
+	net_rig_make_two(p, &a, &b);
 	assert_non_null(strstr(b.have, "\"qdisc\":\"joined\""));
-	net_rig_unmake(p, &a);
-	net_rig_unmake(p, &b);
-	net_rig_snapshot(p, now, sizeof(now));
-	assert_string_equal(now, had);
+	net_rig_unmake_two(p, &a, &b);
 }
 
 static void test_who_keeps_the_lock_of_the_namespace_stops_nobody(void **state)
@@ -359,8 +353,7 @@ static void test_two_guests_of_a_pod_both_hear_and_end_no_connection(void **stat
 	uint8_t f[FRAME];
 	auto_fd int peer = -1;
 
-	net_rig_make(p, &a, 1);
-	net_rig_make(p, &b, 2);
+	net_rig_make_two(p, &a, &b);
 	assert_string_equal(b.tap, "tap1_urunc");
 	net_rig_wake_tap(p, &a);
 	net_rig_wake_tap(p, &b);
@@ -382,11 +375,7 @@ static void test_two_guests_of_a_pod_both_hear_and_end_no_connection(void **stat
 		net_rig_say_word(g->fd, "ACK");
 		assert_int_equal(net_rig_hears(peer, "ACK"), 2);
 	}
-	(void)close(a.fd);
-	(void)close(b.fd);
-	net_rig_unmake(p, &a);
-	net_rig_unmake(p, &b);
-	net_rig_as_before(p);
+	net_rig_unmake_two(p, &a, &b);
 }
 
 static void test_a_guest_that_stays_behind_keeps_hearing(void **state)
@@ -395,8 +384,7 @@ static void test_a_guest_that_stays_behind_keeps_hearing(void **state)
 	struct guest a, b, c;
 	auto_fd int peer = -1;
 
-	net_rig_make(p, &a, 1);
-	net_rig_make(p, &b, 2);
+	net_rig_make_two(p, &a, &b);
 	net_rig_wake_tap(p, &b);
 	net_rig_unmake(p, &a);
 	peer = net_rig_listen(p, "peer", false);

@@ -6,13 +6,16 @@
 #include "supervisor/net/net.h"
 #include "test/lib/net_rig.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,24 +35,19 @@ static bool counts(pid_t pid)
 	       info.entry.nr == SYS_exit_group;
 }
 
-static pid_t start_traced(const struct pod *p, const struct guest *g)
-{
-	auto_free char *args = NULL;
-	int status;
-	pid_t pid;
+typedef int child_fn(const struct pod *p, void *arg);
 
-	assert_true(asprintf(&args, SHAPE, p->path, g->have) > 0);
-	pid = fork();
+/* It waits to be run, and ends with what @run returns. */
+static pid_t start_traced(const struct pod *p, child_fn *run, void *arg)
+{
+	int status;
+	pid_t pid = fork();
+
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		struct err err = ERR_INIT;
-		json_object *o = json_tokener_parse(args);
-		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-		(void)dup2(null, 1);
 		(void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		(void)raise(SIGSTOP);
-		_exit(net_attach(o, &err) < 0 ? 1 : 0);
+		_exit(run(p, arg));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, NULL,
@@ -57,11 +55,26 @@ static pid_t start_traced(const struct pod *p, const struct guest *g)
 	return pid;
 }
 
+/* 0, or an errno. */
+static int attach(const struct pod *p, void *arg)
+{
+	const struct guest *g = arg;
+	auto_free char *args = NULL;
+	struct err err = ERR_INIT;
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	(void)dup2(null, 1);
+	(void)close(null);
+	if (asprintf(&args, SHAPE, p->path, g->have) < 0)
+		return ENOMEM;
+	return -net_attach(json_tokener_parse(args), &err);
+}
+
 /* Run net_attach() in a child that dies as it enters its Nth call that counts; false: it
  * makes no more than that. */
-static bool dies_at(const struct pod *p, const struct guest *g, int n)
+static bool dies_at(const struct pod *p, struct guest *g, int n)
 {
-	pid_t pid = start_traced(p, g);
+	pid_t pid = start_traced(p, attach, g);
 	int status;
 
 	for (;;) {
@@ -209,6 +222,149 @@ static void test_a_qdisc_that_somebody_adds_after_the_death_stays(void **state)
 	kill_at(*state, 1, 2, add_foreign);
 }
 
+/* ---- many at once ------------------------------------------------------------------ */
+
+#define CROWD 5
+#define TRIES 50
+
+struct member {
+	struct guest g;
+	int digit;
+	int rows[2]; /* what it writes down before it makes anything; each begins with a comma */
+	pid_t pid;   /* 0: it has ended       */
+	int left;    /* calls until it dies; -1: it doesn't */
+	bool lives;  /* it has made all of it */
+};
+
+/* What net_look() prints goes to a file without a name. */
+static int look(const struct pod *p, struct member *m)
+{
+	auto_free char *args = NULL;
+	auto_fd int fd = memfd_create("look", MFD_CLOEXEC);
+	struct err err = ERR_INIT;
+	char text[1024] = "";
+	int rc;
+
+	if (fd < 0 || dup2(fd, 1) < 0 || asprintf(&args, SHAPE, p->path, p->nat ? STATIC : "") < 0)
+		return -ENOMEM;
+	rc = net_look(json_tokener_parse(args), &err);
+	if (rc < 0 || setns(p->own, CLONE_NEWNET) < 0)
+		return rc < 0 ? rc : -errno;
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return -EIO;
+	return net_rig_name(&m->g, text, m->digit, p->nat);
+}
+
+/* As the step: look, write down, make; and look again if somebody was faster. */
+static int join(const struct pod *p, void *arg)
+{
+	struct member *m = arg;
+	int rc = EAGAIN;
+
+	for (int i = 0; rc == EAGAIN && i < TRIES; i++) {
+		if (look(p, m) < 0 ||
+		    dprintf(m->rows[1], "%s", m->g.have) != (int)strlen(m->g.have))
+			return EIO;
+		rc = attach(p, &m->g);
+		if (setns(p->own, CLONE_NEWNET) < 0)
+			return errno;
+	}
+	return rc;
+}
+
+static struct member *find(struct member *all, pid_t pid)
+{
+	for (int i = 0; i < CROWD; i++)
+		if (all[i].pid == pid)
+			return &all[i];
+	return NULL;
+}
+
+/* All run until they have ended, or died where they are to. */
+static void run_crowd(struct member *all)
+{
+	int status;
+	int running = CROWD;
+
+	for (int i = 0; i < CROWD; i++)
+		(void)ptrace(PTRACE_SYSCALL, all[i].pid, NULL, NULL);
+	while (running > 0) {
+		pid_t pid = waitpid(-1, &status, __WALL);
+		struct member *m = find(all, pid);
+
+		if (!m)
+			continue; /* the pod's, or another job's */
+		if (WIFEXITED(status) || WIFSIGNALED(status)) {
+			if (WIFEXITED(status))
+				assert_int_equal(WEXITSTATUS(status), 0);
+			m->lives = WIFEXITED(status);
+			m->pid = 0;
+			running--;
+		} else if (counts(pid) && m->left-- == 0) {
+			(void)kill(pid, SIGKILL);
+		} else {
+			(void)ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+		}
+	}
+}
+
+/* The last row; the ones before it came to nothing, and said so. */
+static void read_row(const struct pod *p, struct member *m)
+{
+	const char *begin = p->nat ? STATIC : ",\"netns\"";
+	char text[65536];
+	ssize_t n;
+	char *last = NULL;
+
+	m->g.have[0] = '\0';
+	n = read(m->rows[0], text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	for (char *at = text; (at = strstr(at, begin)); at++)
+		last = at;
+	if (last)
+		(void)snprintf(m->g.have, sizeof(m->g.have), "%s", last);
+}
+
+static void one_crowd(struct pod *p, unsigned int *seed)
+{
+	struct member all[CROWD] = { 0 };
+	int first = rand_r(seed) % CROWD;
+
+	for (int i = 0; i < CROWD; i++) {
+		all[i].digit = i + 1;
+		/* Every second one dies, before it can have made all. */
+		all[i].left = i % 2 ? rand_r(seed) % (getenv("NET_ALL") ? 60 : 20) : -1;
+		assert_int_equal(pipe2(all[i].rows, O_CLOEXEC | O_NONBLOCK), 0);
+		all[i].pid = start_traced(p, join, &all[i]);
+	}
+	run_crowd(all);
+	for (int i = 0; i < CROWD; i++) {
+		struct member *m = &all[(first + i) % CROWD];
+
+		assert_int_equal(m->lives, m->digit % 2);
+		read_row(p, m);
+		if (m->g.have[0])
+			assert_int_equal(net_rig_detach(p, &m->g, NULL), 0);
+		else
+			assert_false(m->lives);
+		(void)close(m->rows[0]);
+		(void)close(m->rows[1]);
+	}
+	net_rig_as_before(p);
+}
+
+static void test_many_come_at_once_and_some_die(void **state)
+{
+	struct pod *p = *state;
+	int rounds = getenv("NET_ALL") ? 200 : 2;
+	unsigned int seed = 1;
+
+	for (int i = 0; i < rounds; i++) {
+		p->nat = i % 2;
+		one_crowd(p, &seed);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, net_rig_up, net_rig_down)
 
 int main(void)
@@ -220,6 +376,7 @@ int main(void)
 		TEST(test_what_a_dead_one_behind_nat_left_stops_no_other_guest),
 		TEST(test_killed_at_every_effect_beside_another_guest_behind_nat),
 		TEST(test_a_qdisc_that_somebody_adds_after_the_death_stays),
+		TEST(test_many_come_at_once_and_some_die),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,8 +140,7 @@ static void test_two_guests_are_both_asked_as_neighbours(void **state)
 	struct guest a, b;
 	struct discovery d;
 
-	net_rig_make(p, &a, 1);
-	net_rig_make(p, &b, 2);
+	net_rig_make_two(p, &a, &b);
 	net_rig_wake_tap(p, &a);
 	net_rig_wake_tap(p, &b);
 	send_datagram("word");
@@ -151,11 +150,7 @@ static void test_two_guests_are_both_asked_as_neighbours(void **state)
 	say(b.fd, d.mac, PEER, ND_NEIGHBOR_ADVERT, GUEST);
 	assert_int_equal(net_rig_hears(a.fd, "word"), 1);
 	assert_int_equal(net_rig_hears(b.fd, "word"), 1);
-	(void)close(a.fd);
-	(void)close(b.fd);
-	net_rig_unmake(p, &a);
-	net_rig_unmake(p, &b);
-	net_rig_as_before(p);
+	net_rig_unmake_two(p, &a, &b);
 }
 
 /* ---- addresses ------------------------------------------------------------------- */

@@ -167,23 +167,30 @@ int net_rig_down(void **state)
 
 /* ---- one guest ----------------------------------------------------------------------- */
 
-/* Look, and name it as the step does: the digit makes alias and cookie its own. */
+int net_rig_name(struct guest *g, const char *text, int digit, bool nat)
+{
+	auto_json json_object *o = json_tokener_parse(text);
+	json_object *tap = NULL;
+
+	*g = (struct guest){ .fd = -1 };
+	if (!json_object_object_get_ex(o, "tap", &tap))
+		return -1;
+	(void)snprintf(g->tap, sizeof(g->tap), "%s", json_object_get_string(tap));
+	(void)snprintf(g->have, sizeof(g->have), "%s,%.*s,\"alias\":\"urunc:aa/default/c%d\","
+		       "\"cookie\":\"75726e63%024d\"", nat ? STATIC : "", (int)strlen(text) - 2,
+		       text + 1, digit, digit);
+	return 0;
+}
+
 void net_rig_look(struct pod *p, struct guest *g, int digit)
 {
 	auto_free char *text = NULL;
-	auto_json json_object *o = NULL;
-	json_object *tap = NULL;
-	const char *mode = p->nat ? STATIC : "";
-	int code = node_rig_job(p->rig, JOB_NET_LOOK, &text, SHAPE, p->path, mode);
+	int code = node_rig_job(p->rig, JOB_NET_LOOK, &text, SHAPE, p->path,
+				p->nat ? STATIC : "");
 
 	if (code != 0)
 		fail_msg("look: %s", text);
-	*g = (struct guest){ .fd = -1 };
-	o = json_tokener_parse(text);
-	assert_true(json_object_object_get_ex(o, "tap", &tap));
-	(void)snprintf(g->tap, sizeof(g->tap), "%s", json_object_get_string(tap));
-	(void)snprintf(g->have, sizeof(g->have), "%s,%.*s,\"alias\":\"urunc:aa/default/c%d\","
-		       "\"cookie\":\"75726e63%024d\"", mode, (int)strlen(text) - 2, text + 1, digit, digit);
+	assert_int_equal(net_rig_name(g, text, digit, p->nat), 0);
 }
 
 int net_rig_attach(struct pod *p, struct guest *g, char **text)
@@ -215,6 +222,23 @@ void net_rig_unmake(struct pod *p, struct guest *g)
 	if (net_rig_detach(p, g, &text) != 0)
 		fail_msg("detach: %s", text);
 	assert_string_equal(text, "{\"left\":[]}");
+}
+
+void net_rig_make_two(struct pod *p, struct guest *a, struct guest *b)
+{
+	net_rig_make(p, a, 1);
+	net_rig_make(p, b, 2);
+}
+
+void net_rig_unmake_two(struct pod *p, struct guest *a, struct guest *b)
+{
+	if (a->fd >= 0)
+		(void)close(a->fd);
+	if (b->fd >= 0)
+		(void)close(b->fd);
+	net_rig_unmake(p, a);
+	net_rig_unmake(p, b);
+	net_rig_as_before(p);
 }
 
 /* As its monitor does. */

@@ -55,7 +55,9 @@ void net_rig_come_back(const struct pod *p);
 void net_rig_snapshot(const struct pod *p, char *buf, size_t size);
 void net_rig_as_before(const struct pod *p);
 
-/* Look, and name it as the step does: the digit makes alias and cookie its own. */
+/* Name, as the step does, what a look has printed: the digit makes alias and cookie its
+ * own. -1: the look named no tap. Then both. */
+int net_rig_name(struct guest *g, const char *text, int digit, bool nat);
 void net_rig_look(struct pod *p, struct guest *g, int digit);
 /* The jobs: their exit code, and what they print, the caller's to free. */
 int net_rig_attach(struct pod *p, struct guest *g, char **text);
@@ -63,6 +65,10 @@ int net_rig_detach(struct pod *p, struct guest *g, char **text);
 /* All of it, and nothing goes wrong. */
 void net_rig_make(struct pod *p, struct guest *g, int digit);
 void net_rig_unmake(struct pod *p, struct guest *g);
+
+/* The same for two guests of one pod, 1 and 2; and that all is as at first then. */
+void net_rig_make_two(struct pod *p, struct guest *a, struct guest *b);
+void net_rig_unmake_two(struct pod *p, struct guest *a, struct guest *b);
 
 /* Open the tap as its monitor does: g->fd. */
 void net_rig_open_tap(struct pod *p, struct guest *g);
