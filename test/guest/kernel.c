@@ -6,7 +6,7 @@
  * then does what the words of the command line, or of an initrd that is text, say:
  *
  *   exit=N   leave by isa-debug-exit: QEMU ends with N * 2 + 1
- *   answer=N answer N pings of the address in "ip=A.B.C.D", first
+ *   answer=N answer N pings of the address in "ip=A.B.C.D" or "--ipv6=A::B", first
  *   spin     stay
  *
  * or switches the machine off, which ends QEMU with 0.
@@ -116,21 +116,56 @@ static void address(const char *text, uint8_t *ip)
 	}
 }
 
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Groups, once with "::" between them: what comes after that is moved to the end. */
+static void address6(const char *text, uint8_t *ip)
+{
+	int n = 0;
+	int gap = -1;
+
+	for (int i = 0; i < 16; i++)
+		ip[i] = 0;
+	while (n < 16 && (digit(*text) >= 0 || *text == ':')) {
+		uint32_t group = 0;
+
+		for (; digit(*text) >= 0; text++)
+			group = group << 4 | (uint32_t)digit(*text);
+		ip[n++] = (uint8_t)(group >> 8);
+		ip[n++] = (uint8_t)group;
+		text += *text == ':';
+		if (*text == ':' && text++)
+			gap = n;
+	}
+	for (int i = 1; gap >= 0 && n < 16 && i <= n - gap; i++) {
+		ip[16 - i] = ip[n - i];
+		ip[n - i] = 0;
+	}
+}
+
 static void answer(const char *line, const char *words)
 {
 	const char *count = find(words, "answer=");
 	const char *where = find(line, "ip=");
+	const char *where6 = find(line, "--ipv6=");
 	uint32_t n = count ? number(count) : 0;
 	uint8_t ip[4];
+	uint8_t ip6[16];
 
-	if (!n || !where || !net_open()) {
+	if (!n || (!where && !where6) || !net_open()) {
 		put(n ? "guest: no network\n" : "");
 		return;
 	}
-	address(where, ip);
+	if (where)
+		address(where, ip);
+	if (where6)
+		address6(where6, ip6);
 	put("guest: listens\n");
 	while (n)
-		n -= (uint32_t)net_answer(ip);
+		n -= (uint32_t)net_answer(where ? ip : 0, where6 ? ip6 : 0);
 	put("guest: answered\n");
 }
 

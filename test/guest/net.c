@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net.c - a network card of virtio's first kind, and just enough of IPv4 to answer.
+ * net.c - a network card of virtio's first kind, and just enough of IP to answer.
  *
  * Two rings, one buffer in each, no interrupts: the card is asked again and again.
  */
@@ -107,10 +107,8 @@ static void send(uint32_t len)
 
 /* ---- what is answered ---------------------------------------------------------- */
 
-static uint16_t sum(const uint8_t *p, uint32_t n)
+static uint16_t sum(const uint8_t *p, uint32_t n, uint32_t s)
 {
-	uint32_t s = 0;
-
 	for (; n > 1; n -= 2, p += 2)
 		s += (uint32_t)p[0] << 8 | p[1];
 	if (n)
@@ -153,7 +151,7 @@ static int answer_ping(uint8_t *f, uint32_t len, const uint8_t *ip)
 	copy(f + 30, f + 26, 4);
 	copy(f + 26, ip, 4);
 	f[34] = f[36] = f[37] = 0;
-	s = sum(f + 34, all - 20);
+	s = sum(f + 34, all - 20, 0);
 	f[36] = (uint8_t)(s >> 8);
 	f[37] = (uint8_t)s;
 	turn(f);
@@ -161,7 +159,51 @@ static int answer_ping(uint8_t *f, uint32_t len, const uint8_t *ip)
 	return 1;
 }
 
-int net_answer(const uint8_t *ip)
+/* Of IPv6: the checksum is over both addresses, too. */
+static void send6(uint8_t *f, const uint8_t *ip, uint32_t size)
+{
+	uint16_t s;
+
+	copy(f + 38, f + 22, 16);
+	copy(f + 22, ip, 16);
+	f[18] = (uint8_t)(size >> 8);
+	f[19] = (uint8_t)size;
+	f[21] = 255;
+	f[56] = f[57] = 0;
+	s = sum(f + 22, 32 + size, size + 58);
+	f[56] = (uint8_t)(s >> 8);
+	f[57] = (uint8_t)s;
+	turn(f);
+	send(54 + size);
+}
+
+/* Who asks for the neighbour is told this card. */
+static void answer_neighbour(uint8_t *f, const uint8_t *ip)
+{
+	f[54] = 136;
+	f[58] = 0x60;
+	f[78] = 2;
+	f[79] = 1;
+	copy(f + 80, mac, 6);
+	send6(f, ip, 32);
+}
+
+static int answer_six(uint8_t *f, uint32_t len, const uint8_t *ip)
+{
+	uint32_t size = (uint32_t)f[18] << 8 | f[19];
+
+	if (len < 62 || f[12] != 0x86 || f[13] != 0xdd || f[20] != 58 || size + 54 > len)
+		return 0;
+	if (f[54] == 135 && len >= 86 && same(f + 62, ip, 16))
+		answer_neighbour(f, ip);
+	if (f[54] != 128 || !same(f + 38, ip, 16))
+		return 0;
+	f[54] = 129;
+	send6(f, ip, size);
+	return 1;
+}
+
+int net_answer(const uint8_t *ip, const uint8_t *ip6)
 {
 	struct ring *r = &rings[0];
 	static uint16_t seen;
@@ -175,7 +217,11 @@ int net_answer(const uint8_t *ip)
 	for (uint32_t i = 0; i < HEADER; i++)
 		frames[1][i] = 0;
 	copy(f, frames[0] + HEADER, len < FRAME_MAX ? len : FRAME_MAX);
-	if (len >= 42 && len <= FRAME_MAX && !answer_arp(f, ip))
+	if (len < 42 || len > FRAME_MAX)
+		ping = 0;
+	else if (ip6 && f[12] == 0x86)
+		ping = answer_six(f, len, ip6);
+	else if (ip && !answer_arp(f, ip))
 		ping = answer_ping(f, len, ip);
 	offer(0, sizeof(frames[0]));
 	return ping;

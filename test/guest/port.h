@@ -57,7 +57,8 @@ static inline void pci_write(uint32_t slot, uint32_t reg, uint32_t value)
 
 /* net.c: is there a card? Then it is ready. */
 int net_open(void);
-/* Answer what came, if it asks for @ip: 1 it was a ping; 0 it was not, or nothing came. */
-int net_answer(const uint8_t *ip);
+/* Answer what came, if it asks for @ip, or @ip6, which may be null pointers: 1 it was a
+ * ping; 0 it was not, or nothing came. */
+int net_answer(const uint8_t *ip, const uint8_t *ip6);
 
 #endif

@@ -9,7 +9,7 @@
 #	says_itself			it has the annotations of a guest in its urunc.json
 #	stay ID [ctr options]		one that stays, detached
 #	pod_make			a pod with eth0, and a peer at the other end
-#	serve ID N [ctr options]	a guest in the pod that answers N pings
+#	serve ID N [ctr options]	a guest in the pod that answers N pings; TYPE: its type
 #
 # Set: GUEST, the folder that becomes its root file system. MONITOR: another than qemu.
 
@@ -131,6 +131,6 @@ serve()
 	n=$2
 	shift 2
 	: >"$T/$id.out"
-	guest "$id" hermit "answer=$n" --detach --log-uri "file://$T/$id.out" \
+	guest "$id" "${TYPE:-hermit}" "answer=$n" --detach --log-uri "file://$T/$id.out" \
 		--with-ns network:/run/netns/pod "$@" && until_true 20 said "$id" 'listens'
 }
