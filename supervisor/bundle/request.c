@@ -115,6 +115,7 @@ static int fits(json_object *o, struct err *err)
 int request_unikernel(json_object *request, const struct spec *spec, json_object *unikernel,
 		      struct err *err)
 {
+	put_network(unikernel, spec);
 	json_put(request, "unikernel", json_object_get(unikernel));
 	put_hooks(request, spec);
 	return fits(request, err);

@@ -100,6 +100,22 @@ static void the_network_is_as_annotated_or_as_knative_needs_it(void **state)
 		    "network\":\"dynamic\"", "dynamic");
 }
 
+static void so_is_that_of_a_unikernel_by_its_image_alone(void **state)
+{
+	struct spec spec = { .cgroups_path = "" };
+	json_object *request = json_object_new_object();
+	json_object *unikernel = json_tokener_parse("{\"type\":\"mewz\"}");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	spec.annotations = json_tokener_parse("{\"io.kubernetes.cri.container-name\":"
+					      "\"user-container\"}");
+	assert_int_equal(request_unikernel(request, &spec, unikernel, &err), 0);
+	json_object_put(unikernel);
+	json_object_put(spec.annotations);
+	is(request, "{\"unikernel\":{\"type\":\"mewz\",\"network\":\"static\"}}");
+}
+
 static void a_request_that_the_journal_can_not_keep_is_refused(void **state)
 {
 	char *word = calloc(1, JOURNAL_TEXT_MAX + 1);
@@ -158,6 +174,7 @@ int main(void)
 		cmocka_unit_test(nothing_asked_is_a_request_of_defaults),
 		cmocka_unit_test(everything_asked_is_kept),
 		cmocka_unit_test(the_network_is_as_annotated_or_as_knative_needs_it),
+		cmocka_unit_test(so_is_that_of_a_unikernel_by_its_image_alone),
 		cmocka_unit_test(a_request_that_the_journal_can_not_keep_is_refused),
 		cmocka_unit_test(the_root_is_the_options_or_containerds_with_the_namespace),
 		cmocka_unit_test(the_options_name_the_runtime_before_the_config),
