@@ -174,7 +174,8 @@ int job_read_plan(struct job_plan *p, json_object *args, struct err *err)
 			    .slot = (int)job_number(args, "slot"),
 			    .mtu = (uint32_t)job_number(args, "mtu") };
 	if (!*p->iface || !net_is_tap_name(p->tap) || !*p->alias || p->index <= 0 ||
-	    p->slot < 0 || p->slot >= (nat ? NAT_SLOTS : SLOT_MAX) || strlen(p->alias) >= WIRE_ALIAS || qdisc < 0 ||
+	    p->slot < 0 || p->slot >= (nat ? NAT_SLOTS : SLOT_MAX) ||
+	    strlen(p->alias) >= WIRE_ALIAS || qdisc < 0 ||
 	    net_read_cookie(p->cookie, job_text(args, "cookie")) < 0)
 		return err_say(err, EINVAL, "network: the row does not name what is to be made");
 	p->qdisc = (enum net_qdisc_is)qdisc;
