@@ -57,8 +57,6 @@ static json_object *call(const struct task_row *task, json_object *request)
 {
 	json_object *o = json_object_new_object();
 
-	if (!o)
-		return NULL;
 	json_put_text(o, "runtime", task->runtime);
 	json_put_text(o, "root", task->runtime_root);
 	json_put_text(o, "id", task->key.id);
