@@ -111,8 +111,12 @@ static int learn_process(struct exec *e, struct err *err)
 {
 	struct task *t = e->task;
 	struct exec_row row;
-	int rc = exec_find(t->journal, e->id, &row, err);
+	int rc, tries = 0;
 
+	do {
+		*err = (struct err)ERR_INIT;
+		rc = exec_find(t->journal, e->id, &row, err);
+	} while (task_passes(rc) && ++tries < READ_TRIES);
 	if (rc == 0)
 		rc = err_say(err, EPROTO, "exec %s has no row", e->id);
 	if (rc < 0)

@@ -165,7 +165,7 @@ static void judge_exit(const struct round *r, bool exec, struct outcome *o)
 	uint32_t status = 0;
 	int rc = life_wait(&r->life, exec, &status, &err);
 
-	if (rc < 0 && (exec || rc == -ETIMEDOUT))
+	if (rc < 0 && exec)
 		complain(o, "after it, %sWait: %s", exec ? "exec " : "", err.text);
 	else if (rc == 0 && status != 128 + SIGKILL)
 		complain(o, "after it, %sWait: the exit status is %u", exec ? "exec " : "", status);
@@ -264,8 +264,9 @@ static void finish_life(struct round *r, struct outcome *o)
 	static const char *const rest[] = { "Kill", "Delete", "Shutdown" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rest) && is_alive(r->life.server); i++) {
-		(void)call(r, rest[i], NULL);
-		if (i == 0)
+		int rc = call(r, rest[i], NULL);
+
+		if (i == 0 && (rc == 0 || rc == -ENOENT))
 			judge_exit(r, false, o);
 	}
 	if (is_alive(r->life.server))
