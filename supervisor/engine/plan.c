@@ -103,10 +103,8 @@ static int plan_serve(struct plan_list *list, const struct task_row *task, json_
 		return err_set(err, ENOMEM, "plan the address step");
 	}
 	want = json_object_new_object();
-	if (want) {
-		json_put_text(want, "path", file);
-		json_put_text(want, "text", json_text(args, "address", ""));
-	}
+	json_put_text(want, "path", file);
+	json_put_text(want, "text", json_text(args, "address", ""));
 	rc = add(list, "address", want, err);
 	if (rc < 0)
 		return rc;
@@ -213,13 +211,11 @@ static json_object *choice_want(json_object *request)
 {
 	json_object *want = json_object_new_object();
 
-	if (want) {
-		json_put_text(want, "policy", json_text(request, "rootfs_choice", "best-effort"));
-		copy(want, request, "path", "path");
-		copy(want, request, "unikernel", "unikernel");
-		if (member(request, "unikernel"))
-			copy(want, request, "rootfs", "rootfs");
-	}
+	json_put_text(want, "policy", json_text(request, "rootfs_choice", "best-effort"));
+	copy(want, request, "path", "path");
+	copy(want, request, "unikernel", "unikernel");
+	if (member(request, "unikernel"))
+		copy(want, request, "rootfs", "rootfs");
 	return want;
 }
 
@@ -227,13 +223,11 @@ static json_object *launch_want(const struct task_row *task, json_object *reques
 {
 	json_object *want = json_object_new_object();
 
-	if (want) {
-		json_put_text(want, "id", task->key.id);
-		json_put_text(want, "bundle", task->bundle);
-		copy(want, request, "unikernel", "unikernel");
-		copy(want, request, "console", "console");
-		copy(want, request, "sandbox", "sandbox");
-	}
+	json_put_text(want, "id", task->key.id);
+	json_put_text(want, "bundle", task->bundle);
+	copy(want, request, "unikernel", "unikernel");
+	copy(want, request, "console", "console");
+	copy(want, request, "sandbox", "sandbox");
 	return want;
 }
 
@@ -297,6 +291,7 @@ static json_object *network_want(json_object *request)
 static int plan_launch(struct plan_list *list, const struct task_row *task,
 		       json_object *request, struct err *err)
 {
+	bool mount = json_true(member(request, "unikernel"), "mount_rootfs");
 	int rc = add(list, "limits", launch_want(task, request), err);
 
 	if (rc == 0 && member(request, "sandbox")) /* it has no rootfs, and makes no network */
@@ -305,8 +300,12 @@ static int plan_launch(struct plan_list *list, const struct task_row *task,
 		rc = add(list, "rootfs-choice", choice_want(request), err);
 	if (rc == 0)
 		rc = add_hooks(list, task, request, "poststop", err);
+	if (rc == 0 && mount)
+		rc = add(list, "virtiofsd", launch_want(task, request), err);
 	if (rc == 0)
 		rc = add(list, "launch", launch_want(task, request), err);
+	if (rc == 0 && mount)
+		rc = add(list, "release", launch_want(task, request), err);
 	if (rc == 0)
 		rc = add_hooks(list, task, request, "prestart", err);
 	if (rc == 0)

@@ -13,8 +13,9 @@
  *   create   bundle, mount (one for each rootfs mount), cgroup, state, init, rootfs-choice
  *            with unikernel after the mounts, if there is a "decide": what comes after it
  *            is planned anew if it is one
- *            bundle, mount, cgroup, limits, rootfs-choice, poststop, launch, hook, network,
- *            for a unikernel without an OCI runtime: task->runtime is RUNTIME_NATIVE_NAME
+ *            bundle, mount, cgroup, limits, rootfs-choice, poststop, virtiofsd, launch,
+ *            release, hook, network, for a unikernel without an OCI runtime: task->runtime
+ *            is RUNTIME_NATIVE_NAME
  *            bundle, cgroup, limits, launch, for a sandbox: RUNTIME_SANDBOX_NAME
  *   start    start; init, if a checkpoint is restored; monitor, hook, for such a unikernel;
  *            monitor, for a sandbox

@@ -89,8 +89,7 @@ static const char *const caps[] = {
 	"BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
 };
 
-/* As runtimes do: what this kernel, or we, don't know is passed over. So is MKNOD: no
- * device cgroup holds a monitor back, it has the few nodes that its root has. */
+/* As runtimes do: what this kernel, or we, don't know is passed over. */
 static uint64_t set_of(json_object *process, const char *name)
 {
 	json_object *all = launch_member(process, "capabilities", json_type_object);
@@ -105,7 +104,7 @@ static uint64_t set_of(json_object *process, const char *name)
 			if (strncmp(word, "CAP_", 4) == 0 && strcmp(word + 4, caps[c]) == 0)
 				set |= UINT64_C(1) << c;
 	}
-	return set & ~(UINT64_C(1) << CAP_MKNOD);
+	return set;
 }
 
 static int drop_bounding(uint64_t keep, struct err *err)
@@ -116,12 +115,12 @@ static int drop_bounding(uint64_t keep, struct err *err)
 	return 0;
 }
 
-static int set_caps(json_object *process, struct err *err)
+static int set_caps(json_object *process, uint64_t may, struct err *err)
 {
-	uint64_t e = set_of(process, "effective");
-	uint64_t p = set_of(process, "permitted");
-	uint64_t i = set_of(process, "inheritable");
-	uint64_t a = set_of(process, "ambient");
+	uint64_t e = set_of(process, "effective") & may;
+	uint64_t p = set_of(process, "permitted") & may;
+	uint64_t i = set_of(process, "inheritable") & may;
+	uint64_t a = set_of(process, "ambient") & may;
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = {
 		{ (uint32_t)e, (uint32_t)p, (uint32_t)i },
@@ -166,15 +165,19 @@ static int set_ids(json_object *user, struct err *err)
 	return 0;
 }
 
-int launch_user(json_object *process, struct err *err)
+/* MKNOD is for who serves a rootfs alone: no device cgroup holds a monitor back, it has
+ * the few nodes that its root has. */
+int launch_user(json_object *args, struct err *err)
 {
+	json_object *process = launch_member(args, "process", json_type_object);
 	json_object *strict = launch_member(process, "noNewPrivileges", json_type_boolean);
-	int rc = drop_bounding(set_of(process, "bounding"), err);
+	uint64_t may = launch_serves(args) ? UINT64_MAX : ~(UINT64_C(1) << CAP_MKNOD);
+	int rc = drop_bounding(set_of(process, "bounding") & may, err);
 
 	if (rc == 0)
 		rc = set_ids(launch_member(process, "user", json_type_object), err);
 	if (rc == 0)
-		rc = set_caps(process, err);
+		rc = set_caps(process, may, err);
 	if (rc == 0 && json_object_get_boolean(strict) &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		rc = err_set(err, errno, "set no_new_privs");

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #define ORDER_MAX 65536
 #define MONITOR_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,6 +29,11 @@ const char *launch_text(json_object *o, const char *name)
 	json_object *value = launch_member(o, name, json_type_string);
 
 	return value ? json_object_get_string(value) : "";
+}
+
+bool launch_serves(json_object *args)
+{
+	return json_object_get_boolean(launch_member(args, "serves", json_type_boolean));
 }
 
 /* ---- talking ------------------------------------------------------------------- */
@@ -68,7 +74,7 @@ static void handle(int signal)
 	(void)sigaction(signal, &sa, NULL);
 }
 
-int launch_order(json_object **ret, const char *member, enum json_type type, struct err *err)
+static int hear(json_object **ret, struct err *err)
 {
 	auto_free char *text = malloc(ORDER_MAX + 1);
 	ssize_t n;
@@ -82,6 +88,34 @@ int launch_order(json_object **ret, const char *member, enum json_type type, str
 		_exit(1);
 	text[n] = '\0';
 	*ret = json_tokener_parse(text);
+	return 0;
+}
+
+static int claim(struct err *err)
+{
+	auto_json json_object *answer = json_object_new_object();
+	int rc = launch_disk_claim(err);
+
+	if (rc < 0 && rc != -EBUSY)
+		return rc;
+	if (!answer)
+		return err_set(err, ENOMEM, "claim the disk");
+	json_object_object_add(answer, rc < 0 ? "busy" : "claimed", json_object_new_boolean(true));
+	return launch_say(answer, err);
+}
+
+int launch_order(json_object **ret, const char *member, enum json_type type, struct err *err)
+{
+	int rc = hear(ret, err);
+
+	while (rc == 0 && launch_member(*ret, "claim", json_type_boolean)) {
+		json_object_put(TAKE_PTR(*ret));
+		rc = claim(err);
+		if (rc == 0)
+			rc = hear(ret, err);
+	}
+	if (rc < 0)
+		return rc;
 	return launch_member(*ret, member, type)
 		       ? 0
 		       : err_say(err, EINVAL, "the order to start has no %s", member);
@@ -168,6 +202,19 @@ static int become(json_object *order, struct err *err)
 			       : "");
 }
 
+/* It goes over the exec, at a number that virtiofsd is told. */
+static int listen_for_monitor(struct err *err)
+{
+	const struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = LAUNCH_SHARE_SOCKET };
+	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    chmod(LAUNCH_SHARE_SOCKET, 0666) < 0 || listen(fd, 1) < 0 ||
+	    dup2(fd, LAUNCH_SHARE_FD) < 0)
+		return err_set(err, errno, "listen at " LAUNCH_SHARE_SOCKET);
+	return 0;
+}
+
 static int prepare(json_object *args, struct err *err)
 {
 	auto_json json_object *ready = json_tokener_parse("{\"ready\":true}");
@@ -183,6 +230,8 @@ static int prepare(json_object *args, struct err *err)
 		rc = choose_accel(args, ready, err);
 	if (rc == 0)
 		rc = launch_root(args, err);
+	if (rc == 0 && launch_serves(args))
+		rc = listen_for_monitor(err);
 	return rc < 0 ? rc : launch_say(ready, err);
 }
 
@@ -200,7 +249,7 @@ static int live(json_object *args, struct err *err)
 	if (rc == 0)
 		rc = write_files(order, err);
 	if (rc == 0)
-		rc = launch_user(launch_member(args, "process", json_type_object), err);
+		rc = launch_user(args, err);
 	return rc < 0 ? rc : become(order, err);
 }
 

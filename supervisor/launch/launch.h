@@ -10,7 +10,8 @@
  *   1 cgroups, namespaces, host name, limits of resources
  *   2 a root of its own, in its own mount namespace: nothing of it is seen on the node,
  *     and all of it goes with the process
- *   3 {"ready":true, ...} is told; it waits. End of file: our shim is dead, it exits
+ *   3 {"ready":true, ...} is told; it waits. End of file: our shim is dead, it exits.
+ *     Told {"claim":true}, it says {"claimed":true} or {"busy":true} and waits on: see disk.c
  *   4 it is told {"argv":[...]}; user, capabilities, no_new_privs; {"exec":true} is
  *     told; exec, which closes its end
  *
@@ -25,9 +26,16 @@
  *   /cntrRootfs     the container's rootfs; read only, unless "writable" and mounted writable
  *   /usr, /lib, ... the host's, read only: for the monitor's libraries and data
  *   /dev            null, zero, full, random, urandom, net/tun, vhost-net; kvm, unless "accel" is
- *                   "none"; the last three if the host has them. CAP_MKNOD is never given
+ *                   "none"; the last three if the host has them. No monitor has CAP_MKNOD
  *   /proc           of its pid namespace, if that is its own; what the spec masks is empty
  *   /tmp            empty
+ *   /share          virtiofsd's socket, if there is one
+ *
+ * With a disk, the device under the container's rootfs, it has /boot/kernel and /dev/rootfs
+ * in the place of /cntrRootfs.
+ *
+ * virtiofsd itself is launched so, too: it "serves". When it is ready its socket is there
+ * already, for every user that can see it, and a monitor may connect.
  */
 
 #include "journal/base/err.h"
@@ -35,7 +43,14 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 
-#define LAUNCH_ROOTFS "/cntrRootfs" /* in the monitor's root */
+/* In the monitor's root. */
+#define LAUNCH_ROOTFS       "/cntrRootfs"
+#define LAUNCH_KERNEL       "/boot/kernel" /* with a disk */
+#define LAUNCH_DISK         "/dev/rootfs"
+#define LAUNCH_SHARE        "/share"
+#define LAUNCH_SHARE_NAME   "fs.sock"
+#define LAUNCH_SHARE_SOCKET LAUNCH_SHARE "/" LAUNCH_SHARE_NAME
+#define LAUNCH_SHARE_FD     64 /* of who serves: it listens at the socket */
 
 /**
  * launch_init() - the job; it does not come back when all goes well
@@ -43,7 +58,9 @@
  *		  "namespaces": as in the spec, "hostname": text, "cgroups": [path],
  *		  "process": as in the spec, "program": path of the monitor,
  *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
- *		  "private_pids": bool, "masked": as in the spec }
+ *		  "private_pids": bool, "masked": as in the spec, "share": folder of the
+ *		  host with the socket, "serves": bool,
+ *		  "disk": { "path", "major", "minor", "kernel": path in the rootfs } }
  *		or { "pause": the sandbox's id, "place", "namespaces", "hostname", "cgroups",
  *		  "process", "sysctls": { name: text } }
  *
@@ -68,13 +85,21 @@ int launch_say(json_object *message, struct err *err);
 int launch_order(json_object **ret, const char *member, enum json_type type, struct err *err);
 /* become.c: what must be done while /proc is still the host's; and the last things. */
 int launch_limits(json_object *process, struct err *err);
-int launch_user(json_object *process, struct err *err);
+int launch_user(json_object *args, struct err *err);
 /* kvm.c: does a guest run? 0, or why not. @host: with a processor like the host's, as
  * a monitor that could do without will ask for. Takes at most 2 s. */
 int launch_kvm(bool host, struct err *err);
 
+/* disk.c: to be held, before the root is turned; to be put into the root, with the kernel of
+ * @rootfs; to be nobody else's: -EBUSY it is still mounted somewhere. */
+bool launch_has_disk(json_object *args);
+int launch_disk_hold(json_object *args, struct err *err);
+int launch_disk_place(json_object *args, int rootfs, struct err *err);
+int launch_disk_claim(struct err *err);
+
 /* Members, or a default; never NULL for text. */
 const char *launch_text(json_object *o, const char *name);
+bool launch_serves(json_object *args);
 json_object *launch_member(json_object *o, const char *name, enum json_type type);
 
 #endif

@@ -119,7 +119,7 @@ static int prepare(json_object *args, struct err *err)
 	if (rc == 0)
 		rc = launch_empty_root(args, err);
 	if (rc == 0)
-		rc = launch_user(launch_member(args, "process", json_type_object), err);
+		rc = launch_user(args, err);
 	if (rc == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		rc = err_set(err, errno, "keep others from looking into the sandbox's process");
 	return rc < 0 ? rc : launch_say(ready, err);

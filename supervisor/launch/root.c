@@ -24,6 +24,7 @@ struct root {
 	struct bind binds[BINDS_MAX];
 	size_t n;
 	int rootfs;
+	int share; /* -1: none */
 };
 
 /* ---- picked up ----------------------------------------------------------------------- */
@@ -83,6 +84,15 @@ static int pick_program(struct root *r, const char *program, struct err *err)
 	return folder[0] ? pick(r, folder, err) : 0;
 }
 
+static int pick_share(struct root *r, json_object *args, struct err *err)
+{
+	const char *folder = launch_text(args, "share");
+
+	if (folder[0])
+		r->share = clone_mount(folder, err);
+	return folder[0] && r->share < 0 ? r->share : 0;
+}
+
 static int pick_all(struct root *r, json_object *args, struct err *err)
 {
 	static const char *const host[] = {
@@ -100,6 +110,10 @@ static int pick_all(struct root *r, json_object *args, struct err *err)
 	if (rc == 0)
 		rc = pick_program(r, launch_text(args, "program"), err);
 	if (rc == 0)
+		rc = pick_share(r, args, err);
+	if (rc == 0)
+		rc = launch_disk_hold(args, err);
+	if (rc == 0)
 		rc = r->rootfs = clone_mount(launch_text(args, "rootfs"), err);
 	return rc < 0 ? rc : 0;
 }
@@ -111,6 +125,7 @@ static void root_clear(struct root *r)
 		cleanup_fd_(&r->binds[i].fd);
 	}
 	cleanup_fd_(&r->rootfs);
+	cleanup_fd_(&r->share);
 }
 
 /* ---- put together; the working folder is the new root --------------------------------- */
@@ -276,11 +291,18 @@ static bool is_read_only(int fd)
 	return fstatvfs(fd, &st) < 0 || (st.f_flag & ST_RDONLY);
 }
 
+/* @path is below the root. */
+static int place_folder(int fd, const char *path, bool writable, struct err *err)
+{
+	if (mkdir(path, 0755) < 0)
+		return err_set(err, errno, "make /%s", path);
+	return place(fd, path, MS_NOEXEC | (writable ? 0 : MS_RDONLY), err);
+}
+
 static int build(struct root *r, json_object *args, struct err *err)
 {
 	json_object *writable = launch_member(args, "writable", json_type_boolean);
 	bool writes = json_object_get_boolean(writable) && !is_read_only(r->rootfs);
-	const char *rootfs = &LAUNCH_ROOTFS[1];
 	int rc = devices(args, err);
 
 	/* What is shown may lie in /tmp. */
@@ -289,9 +311,10 @@ static int build(struct root *r, json_object *args, struct err *err)
 	for (size_t i = 0; i < r->n && rc == 0; i++)
 		rc = place_bind(&r->binds[i], err);
 	if (rc == 0)
-		rc = mkdir(rootfs, 0755) < 0 ? err_set(err, errno, "make /%s", rootfs)
-					      : place(r->rootfs, rootfs,
-						      MS_NOEXEC | (writes ? 0 : MS_RDONLY), err);
+		rc = launch_has_disk(args) ? launch_disk_place(args, r->rootfs, err)
+					   : place_folder(r->rootfs, &LAUNCH_ROOTFS[1], writes, err);
+	if (rc == 0 && r->share >= 0)
+		rc = place_folder(r->share, &LAUNCH_SHARE[1], launch_serves(args), err);
 	/* Nobody makes a node in it: what is there can be opened all the same. */
 	return rc < 0 ? rc : protect("dev", MS_RDONLY | MS_NOEXEC, err);
 }
@@ -321,7 +344,7 @@ int launch_empty_root(json_object *args, struct err *err)
 int launch_root(json_object *args, struct err *err)
 {
 	const char *where = launch_text(args, "place");
-	struct root r = { .rootfs = -1 };
+	struct root r = { .rootfs = -1, .share = -1 };
 	int rc = pick_all(&r, args, err);
 
 	if (rc == 0)

@@ -162,6 +162,7 @@ static int thaw(struct task *t)
 static void exit_seen(struct task *t, int status)
 {
 	exit_unwatch(t);
+	share_end(t);
 	t->exit.pid = t->row.init.pid;
 	t->exit.at_ns = task_wall_ns(t);
 	t->exit.status = status == -1 ? 255
@@ -263,7 +264,7 @@ static bool is_known(const struct service *s, pid_t pid)
 {
 	for (const struct task *t = s->tasks; t; t = t->next)
 		if ((pid == t->row.init.pid && has_init(t)) || execs_know(t, pid) ||
-		    streams_know(t->streams, pid))
+		    streams_know(t->streams, pid) || share_knows(t, pid))
 			return true;
 	return false;
 }

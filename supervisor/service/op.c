@@ -61,6 +61,7 @@ static void on_end(void *arg, const struct run_end *end)
 		task_break(t, &end->err);
 	op->end(op, end);
 	op_free(op);
+	share_watch(t);
 	exit_watch(t);
 	exit_go_on(t);
 	delete_go_on(t);
@@ -85,6 +86,7 @@ static int op_drive(struct op *op, struct run *run, enum wake_why why, struct er
 	t->ops = op;
 	if (!op->beside) {
 		t->life = life;
+		share_watch(t);
 		exit_watch(t);
 	}
 	return 0;

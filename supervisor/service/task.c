@@ -223,6 +223,7 @@ static int task_begin(struct task *t, struct err *err)
 	exit_from_row(t);
 	if (task_exists(t) && !t->exit_journalled)
 		usage_begin(t);
+	share_watch(t);
 	exit_watch(t);
 	outbox_kick(t->outbox);
 	return 0;
@@ -274,6 +275,7 @@ struct task *task_free(struct task *t)
 	create_drop(t);
 	ops_stop(t);
 	exit_unwatch(t);
+	share_unwatch(t);
 	execs_free(t);
 	wait_drop(&t->waiters);
 	if (t->deleting)

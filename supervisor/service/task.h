@@ -89,6 +89,9 @@ struct task {
 	struct waiter *waiters;
 	struct event *init_gone;  /* its pidfd; NULL: not watched              */
 	struct event *grace;      /* of a monitor that was asked to end; NULL: none was */
+	struct event *share_gone; /* virtiofsd's pidfd; NULL: not watched      */
+	struct ident share;       /* virtiofsd; pid 0: there is none, or not yet */
+	bool share_over;          /* its end was seen                           */
 	struct event *exit_again; /* an exit that the journal did not take yet */
 	struct told_exit exit;    /* .at_ns 0: it has not                      */
 	enum exit_how exit_how;
@@ -196,6 +199,15 @@ void exits_look_again(struct service *s);
 
 /* Reap children that nobody knows, if none can be an init. */
 void exit_reap_orphans(struct service *s);
+
+/* ---- share.c: virtiofsd, which shares the rootfs with a guest -------------------------- */
+
+/* Watch it as long as init may live. Call it after each change. */
+void share_watch(struct task *t);
+void share_unwatch(struct task *t);
+/* Init has ended: nobody needs it any more. */
+void share_end(struct task *t);
+bool share_knows(const struct task *t, pid_t pid);
 
 /* ---- wait.c: who waits for an exit --------------------------------------------------- */
 

@@ -21,13 +21,11 @@
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
 #include "supervisor/bundle/config.h"
-#include "supervisor/bundle/json.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/unikernel/facts.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define PREFIX "launch failed"
 
@@ -48,36 +46,6 @@ static void hand(json_object *args, const char *name, json_object *value)
 		json_put(args, name, json_object_get(value));
 }
 
-static void put_list(json_object *args, const char *name, char *const *list)
-{
-	json_object *out = json_object_new_array();
-
-	for (size_t i = 0; out && list && list[i]; i++)
-		json_object_array_add(out, json_object_new_string(list[i]));
-	json_put(args, name, out);
-}
-
-/* The folders that the limits step has made. */
-static int put_cgroups(json_object *args, struct step_env *env, struct err *err)
-{
-	auto_json json_object *have = step_have_of(env, "cgroup");
-	json_object *folders = json_list(have, "folders");
-	size_t n = folders ? json_object_array_length(folders) : 0;
-	json_object *out;
-
-	if (!have)
-		return err_say(err, EIO, "its cgroups can't be read from the journal");
-	out = json_object_new_array();
-	for (size_t i = 0; out && i < n; i++) {
-		json_object *one = json_object_array_get_idx(folders, i);
-
-		if (!json_true(one, "plain") && json_uint(one, "had", 0) > 0)
-			json_object_array_add(out, json_object_get(member(one, "path")));
-	}
-	json_put(args, "cgroups", out);
-	return 0;
-}
-
 static const char *accel_of(const struct monitor *monitor, const struct config *config)
 {
 	if (monitor->kvm == KVM_NEVER || (monitor->kvm == KVM_MAY && config->accel == ACCEL_TCG))
@@ -91,7 +59,23 @@ static bool writes(json_object *choice)
 
 	return json_true(choice, "extra_block") ||
 	       strcmp(name, guest_rootfs_name(ROOTFS_BLOCK)) == 0 ||
+	       strcmp(name, guest_rootfs_name(ROOTFS_CONTAINER)) == 0 ||
 	       strcmp(name, guest_rootfs_name(ROOTFS_9PFS)) == 0;
+}
+
+/* The device under the rootfs, if that is the choice. */
+static void put_disk(json_object *args, struct step *step, json_object *choice)
+{
+	json_object *disk;
+
+	if (strcmp(json_text(choice, "choice", ""), guest_rootfs_name(ROOTFS_CONTAINER)) != 0)
+		return;
+	disk = json_object_new_object();
+	json_put_text(disk, "path", json_text(choice, "path", ""));
+	json_put_int(disk, "major", json_int(choice, "major", 0));
+	json_put_int(disk, "minor", json_int(choice, "minor", 0));
+	json_put_text(disk, "kernel", json_text(member(step->want, "unikernel"), "binary", ""));
+	json_put(args, "disk", disk);
 }
 
 static int put_choice(json_object *args, struct step *step, struct step_env *env,
@@ -109,7 +93,16 @@ static int put_choice(json_object *args, struct step *step, struct step_env *env
 	json_put_text(args, "program", json_text(choice, "monitor", ""));
 	json_put_text(args, "accel", accel_of(monitor, env->config));
 	json_put(args, "writable", json_object_new_boolean(writes(choice)));
+	put_disk(args, step, choice);
 	return 0;
+}
+
+/* Of virtiofsd, if there is one. */
+static void put_share(json_object *args, struct step_env *env)
+{
+	auto_json json_object *have = step_have_of(env, "virtiofsd");
+
+	hand(args, "share", member(have, "folder"));
 }
 
 static int make_args(json_object *args, struct step *step, struct step_env *env,
@@ -130,8 +123,9 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	hand(args, "namespaces", member(member(spec->json, "linux"), "namespaces"));
 	hand(args, "process", member(spec->json, "process"));
 	hand(args, "masked", member(member(spec->json, "linux"), "maskedPaths"));
-	put_list(args, "shown", env->config->monitor_paths);
-	return put_cgroups(args, env, err);
+	json_put_words(args, "shown", env->config->monitor_paths);
+	put_share(args, env);
+	return step_tell_cgroups(env, args, err);
 }
 
 /* It needs nothing of the node but its namespaces. */
@@ -149,7 +143,7 @@ static int make_pause_args(json_object *args, struct step *step, struct step_env
 	hand(args, "hostname", member(sandbox, "hostname"));
 	hand(args, "namespaces", member(sandbox, "namespaces"));
 	hand(args, "sysctls", member(sandbox, "sysctls"));
-	return put_cgroups(args, env, err);
+	return step_tell_cgroups(env, args, err);
 }
 
 /* By its options: the type of a bind mount says nothing. */
@@ -293,88 +287,37 @@ static int begin_pause(struct step *step, struct step_env *env, struct wait *nex
 
 /* ---- what it says ---------------------------------------------------------------------- */
 
-struct held {
-	int64_t step, seq;
-	struct ident who;
-};
-
-static int seek_held(void *arg, const struct child_row *row, struct err *err)
+static int ready(struct step *step, struct step_env *env, const struct heard *heard,
+		 struct err *err)
 {
-	struct held *h = arg;
-
-	(void)err;
-	if (row->step != h->step)
-		return 0;
-	h->seq = row->seq;
-	h->who = row->ident;
-	return 1;
-}
-
-/* The child, while it is one. */
-static int find_held(struct step *step, struct step_env *env, struct held *ret, struct err *err)
-{
+	const char *why = json_text(heard->said, "why", "");
 	int rc;
 
-	*ret = (struct held){ .step = step->seq };
-	rc = journal_each_child(env->journal, false, seek_held, ret, err);
-	return rc == 0 ? err_say(err, EPROTO, "its child is not in the journal") : rc < 0 ? rc : 0;
-}
-
-static int ready(struct step *step, struct step_env *env, const struct held *held,
-		 json_object *said, struct err *err)
-{
-	const char *error = json_text(said, "error", "");
-	int code = (int)json_int(said, "code", EIO);
-	int rc;
-
-	if (error[0])
-		return err_say(err, code == ENOTSUP ? ENOTSUP : EIO, PREFIX ": %s", error);
-	if (!json_true(said, "ready"))
+	if (!json_true(heard->said, "ready"))
 		return err_say(err, EPROTO, PREFIX ": it said what nobody understands");
-	json_put_text(step->have, "accel", json_text(said, "accel", "none"));
-	if (json_text(said, "why", "")[0])
+	json_put_text(step->have, "accel", json_text(heard->said, "accel", "none"));
+	if (why[0])
 		step_note(step, env, "warning: KVM can't be used, so the guest is emulated, slowly: %s",
-			  json_text(said, "why", ""));
+			  why);
 	rc = step_console_remove(step, env, err);
 	if (rc < 0)
 		return rc;
 	/* It may make nothing more, and is not to be killed before anything is looked at. */
-	return step_remember_init(step, env, &held->who, held->seq, err);
-}
-
-/* Wait for what it says, or its end. */
-static int wait_on(struct step_env *env, const struct held *held, struct wait *next)
-{
-	int fd = env->node->talk_fd(env->node, &held->who, NULL);
-
-	next->fd = fd < 0 ? -1 : fd;
-	next->child_seq = held->seq;
-	return STEP_WAIT;
+	return step_remember_init(step, env, &heard->who, heard->child, err);
 }
 
 static int listen_to(struct step *step, struct step_env *env, const struct wake *wake,
 		     struct wait *next, struct err *err)
 {
-	auto_free char *text = NULL;
-	auto_json json_object *said = NULL;
-	struct err silent = ERR_INIT;
-	struct held held;
-	int rc = find_held(step, env, &held, err);
+	struct heard heard = { .said = NULL };
+	int rc = step_hear(step, env, wake, "the launch", &heard, next, err);
 
 	if (rc < 0)
-		return rc;
-	rc = env->node->hear(env->node, &held.who, &text, &silent);
-	if (rc > 0) {
-		said = json_read(text);
-		return ready(step, env, &held, said, err);
-	}
-	if (wake->why == WAKE_DEADLINE)
-		return step_late(step, "the launch", err);
-	if (wake->why != WAKE_CHILD)
-		return wait_on(env, &held, next);
-	if (wake->status != -1 && WIFSIGNALED(wake->status))
-		return err_say(err, EIO, PREFIX ": it was killed by signal %d", WTERMSIG(wake->status));
-	return err_say(err, EIO, PREFIX ": it ended without a word");
+		return wake->why == WAKE_DEADLINE ? rc : err_wrap(err, PREFIX);
+	if (rc == STEP_DONE)
+		rc = ready(step, env, &heard, err);
+	json_object_put(heard.said);
+	return rc;
 }
 
 static int launch_apply(struct step *step, struct step_env *env, const struct wake *wake,

@@ -390,6 +390,14 @@ static int mount_undo(struct step *step, struct step_env *env, const struct wake
 	return rc;
 }
 
+/* Its device is a guest's disk now. */
+static bool is_released(struct step_env *env)
+{
+	auto_json json_object *have = step_have_of(env, "release");
+
+	return json_true(have, "released");
+}
+
 static int mount_verify(struct step *step, struct step_env *env, struct err *err)
 {
 	struct mount_list list = { 0 };
@@ -400,7 +408,7 @@ static int mount_verify(struct step *step, struct step_env *env, struct err *err
 	rc = env->node->mounts(env->node, &list, err);
 	if (rc < 0)
 		return rc;
-	rc = find_ours(step, env->node, &list) ? FACT_PRESENT : FACT_ABSENT;
+	rc = find_ours(step, env->node, &list) || is_released(env) ? FACT_PRESENT : FACT_ABSENT;
 	mount_list_clear(&list);
 	return rc;
 }

@@ -7,7 +7,8 @@
  *         "rootfs": [ { "type", "source" } ]  what Create mounted }
  * have: { "choice": see guest_rootfs_name(), "reason",
  *         "path": the file in the rootfs, device or folder; "mounted": where that is,
- *         "extra_block": bool, "monitor": its binary,
+ *         "major", "minor": of the device, if it is one that is mounted,
+ *         "extra_block": bool, "monitor": its binary, "virtiofsd": its, for that choice,
  *         "unikernel": as in want, if the rootfs's own file says so }
  *       or { "deferred": reason }
  *
@@ -33,6 +34,7 @@ struct facts {
 	json_object *found;     /* of JOB_LOOK; NULL: nobody looked */
 	char *root;
 	char *monitor;
+	char *virtiofsd; /* NULL: it is not installed */
 };
 
 static void facts_clear(struct facts *f)
@@ -41,6 +43,7 @@ static void facts_clear(struct facts *f)
 	mount_list_clear(&f->mounts);
 	free(f->root);
 	free(f->monitor);
+	free(f->virtiofsd);
 }
 
 /* The monitor's binary, in PATH. */
@@ -55,6 +58,22 @@ static int find_monitor(struct step *step, struct step_env *env, struct facts *f
 		return rc < 0 ? rc : 0;
 	return err_say(err, ENOENT, "monitor \"%s\": %s is not in $PATH; install it",
 		       monitor->name, monitor->binary);
+}
+
+/* urunc knows one place, unless its own settings name another. */
+static int find_virtiofsd(struct step *step, struct step_env *env, struct facts *f,
+			  struct err *err)
+{
+	static const char *const places[] = { "virtiofsd", CHOICE_VIRTIOFSD, "/usr/lib/qemu/virtiofsd" };
+	bool native = runtime_kind_of(step->task->runtime) == RUNTIME_NATIVE;
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places) && rc == 0; i++)
+		if (native || strcmp(places[i], CHOICE_VIRTIOFSD) == 0)
+			rc = runtime_search(env->node, places[i], json_text(step->want, "path", ""),
+					    &f->virtiofsd, err);
+	f->in.virtiofsd = rc > 0;
+	return rc < 0 ? rc : 0;
 }
 
 /* The rootfs as Create mounted it: of several mounts, the last. */
@@ -84,11 +103,14 @@ static enum choice_file file_of(const struct facts *f, const char *name)
 
 static void take_files(struct step *step, struct facts *f)
 {
+	json_object *list = json_list(step->want, "rootfs");
+
 	f->in.native = runtime_kind_of(step->task->runtime) == RUNTIME_NATIVE;
-	if (prepares_guests(step)) {
+	if (prepares_guests(step) ||
+	    (f->in.native && list && json_object_array_length(list) == 1))
 		recall_mount(step, &f->in);
+	if (prepares_guests(step))
 		return;
-	}
 	f->in.binary = file_of(f, "binary");
 	f->in.initrd = file_of(f, "initrd");
 	f->in.block = file_of(f, "block");
@@ -111,10 +133,9 @@ static int gather(struct step *step, struct step_env *env, struct facts *f, stru
 	f->in.root = f->root;
 	if (env->node->mounts(env->node, &f->mounts, NULL) == 0)
 		f->in.mounts = &f->mounts;
-	rc = runtime_executable(env->node, CHOICE_VIRTIOFSD, err);
+	rc = find_virtiofsd(step, env, f, err);
 	if (rc < 0)
 		return rc;
-	f->in.virtiofsd = rc > 0;
 	take_files(step, f);
 	return 0;
 }
@@ -160,9 +181,15 @@ static int put_choice(struct step *step, struct step_env *env, const struct fact
 		json_put_text(step->have, "path", c->path);
 	if (c->mounted)
 		json_put_text(step->have, "mounted", c->mounted);
+	if (c->mount) {
+		json_put_int(step->have, "major", c->mount->major);
+		json_put_int(step->have, "minor", c->mount->minor);
+	}
 	if (c->extra_block)
 		json_put(step->have, "extra_block", json_object_new_boolean(true));
 	json_put_text(step->have, "monitor", f->monitor);
+	if (c->rootfs == ROOTFS_VIRTIOFS)
+		json_put_text(step->have, "virtiofsd", f->virtiofsd);
 	return step_save(step, env, err);
 }
 

@@ -306,6 +306,15 @@ void json_put(json_object *o, const char *name, json_object *value)
 	json_add(o, name, value);
 }
 
+void json_put_words(json_object *o, const char *name, char *const *words)
+{
+	json_object *list = json_object_new_array();
+
+	for (size_t i = 0; list && words && words[i]; i++)
+		json_object_array_add(list, json_object_new_string(words[i]));
+	json_add(o, name, list);
+}
+
 void json_put_ident(json_object *o, const char *name, const struct ident *who)
 {
 	json_object *value = json_object_new_object();

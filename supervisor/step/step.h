@@ -5,8 +5,8 @@
 /*
  * step.h - one effect on the host that can be taken back.
  *
- * A kind of step is a file in this folder and a line in kinds.c. The engine owns the
- * order of things; around every apply() it does:
+ * A kind of step is a file in this folder (what unikernels alone have: supervisor/guest/)
+ * and a line in kinds.c. The engine owns the order of things; around every apply() it does:
  *
  *	probe    what stands there already? foreign: the step is refused, never undone
  *	intend   the row is committed, with what probe found in have
@@ -203,6 +203,7 @@ void json_put_text(json_object *o, const char *name, const char *value);
 void json_put_int(json_object *o, const char *name, int64_t value);
 void json_put_uint(json_object *o, const char *name, uint64_t value);
 void json_put(json_object *o, const char *name, json_object *value); /* consumed */
+void json_put_words(json_object *o, const char *name, char *const *words); /* NULL: empty */
 
 /* Identities as JSON: {"pid","start"} and {"dev","ino","mode"} members of @o. */
 void json_put_ident(json_object *o, const char *name, const struct ident *who);

@@ -181,7 +181,7 @@ static void qemu_shares(struct words *w, const struct launch *l)
 		auto_free char *path = twice(w, l->share_socket);
 
 		add(w, "-object");
-		add(w, "memory-backend-file,id=mem,size=%lldM,mem-path=/tmp,share=on", mib(w, l));
+		add(w, "memory-backend-memfd,id=mem,size=%lldM,share=on", mib(w, l));
 		option(w, "-numa", "node,memdev=mem");
 		add(w, "-chardev");
 		add(w, "socket,id=char0,path=%s", path ? path : "");

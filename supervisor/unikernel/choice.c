@@ -101,6 +101,17 @@ static int check_file(const struct choice_in *in, const char *name, const char *
 	return 0;
 }
 
+/* We hand it over to be written to, and know what it is only if no link leads to it. */
+static int check_image(const struct choice_in *in, struct err *err)
+{
+	int rc = check_file(in, "block", "block", in->block, err);
+
+	if (rc == 0 && in->native && value(in, "block")[0] && in->block != FILE_THERE)
+		return err_say(err, EINVAL, "annotation " KEY "block: a symbolic link is on the way to "
+			       "%s in the rootfs; name the file itself", value(in, "block"));
+	return rc;
+}
+
 static bool has_disks(const struct choice_in *in)
 {
 	return in->guest->block && in->monitor->block;
@@ -113,7 +124,7 @@ static int check(const struct choice_in *in, struct err *err)
 	if (rc == 0)
 		rc = check_file(in, "initrd", "initrd", in->initrd, err);
 	if (rc == 0 && has_disks(in))
-		rc = check_file(in, "block", "block", in->block, err);
+		rc = check_image(in, err);
 	if (rc == 0 && has_disks(in) && value(in, "block")[0] && !value(in, "block_mount")[0])
 		return err_say(err, EINVAL, "annotation " KEY "block is given without " KEY
 			       "blkMntPoint; say where the guest is to mount it, / for its root");
@@ -178,6 +189,11 @@ static bool can_give(struct choice *c, const struct choice_in *in, const struct 
 		because(c, "the rootfs is only the folder %s of %s", m->root, m->source);
 	else if (other)
 		because(c, "%s is mounted at %s too", m->source, other);
+	else if (in->native && (strcmp(m->options, "ro") == 0 || strncmp(m->options, "ro,", 3) == 0))
+		because(c, "the rootfs is mounted read only");
+	else if (in->native && !in->made_type)
+		because(c, "the rootfs was not mounted by Create, in one piece, and so is not ours to "
+			"unmount");
 	else
 		return true;
 	return false;
@@ -187,17 +203,12 @@ static bool try_container(struct choice *c, const struct choice_in *in)
 {
 	const struct mount_info *m = in->mounts ? mount_at(in) : NULL;
 
-	if (in->native) {
-		because(c, "the device under the rootfs is taken from the node by an OCI runtime "
-			"alone");
-		return false;
-	}
 	if (!in->guest->block || !in->monitor->block) {
 		because(c, "%s \"%s\" has no disks", in->guest->block ? "monitor" : "type",
 			in->guest->block ? in->monitor->name : in->guest->name);
 		return false;
 	}
-	if (!m && take_made(c, in))
+	if (!m && !in->native && take_made(c, in))
 		return true;
 	if (!in->mounts)
 		because(c, "the mounts of this node could not be read");
@@ -208,6 +219,7 @@ static bool try_container(struct choice *c, const struct choice_in *in)
 	because(c, "mountRootfs is true, and the rootfs is %s (%s)", m->source, m->type);
 	c->path = m->source;
 	c->mounted = in->root;
+	c->mount = m;
 	return true;
 }
 
@@ -219,10 +231,8 @@ static bool try_virtiofs(struct choice *c, const struct choice_in *in)
 		because(c, "type \"%s\" has no virtiofs", in->guest->name);
 	else if (!in->monitor->virtiofs)
 		because(c, "monitor \"%s\" has no virtiofs", in->monitor->name);
-	else if (in->native)
-		because(c, "virtiofsd is started by an OCI runtime alone");
 	else if (!in->virtiofsd)
-		because(c, CHOICE_VIRTIOFSD " is not installed");
+		because(c, "%s is not installed", in->native ? "virtiofsd" : CHOICE_VIRTIOFSD);
 	else
 		return true;
 	return false;
@@ -271,6 +281,8 @@ static void place_block(struct choice *c, const struct choice_in *in)
 		because(c, "block is passed over: %s \"%s\" has no disks",
 			in->guest->block ? "monitor" : "type",
 			in->guest->block ? in->monitor->name : in->guest->name);
+	else if (in->native && c->rootfs == ROOTFS_CONTAINER)
+		because(c, "block is passed over: its image is on the device that the guest has");
 	else if (c->rootfs != ROOTFS_BLOCK && strcmp(value(in, "block_mount"), "/") != 0)
 		c->extra_block = true;
 	else if (c->rootfs != ROOTFS_BLOCK)

@@ -38,10 +38,10 @@ struct choice_in {
 	const char *root;                /* the container's rootfs, absolute           */
 	const struct mount_list *mounts; /* of this node; NULL: they could not be read */
 	/* What Create mounted at the rootfs, for when an OCI runtime has taken it away
-	 * since; NULL: nothing. */
+	 * since; what it did not mount itself is not ours to unmount. NULL: nothing. */
 	const char *made_type, *made_source;
 	bool virtiofsd;                  /* it is installed */
-	bool native; /* no OCI runtime prepares the guest: what it alone does is not chosen */
+	bool native; /* no OCI runtime prepares the guest: we do */
 	enum choice_file binary, initrd, block;
 };
 
@@ -49,6 +49,7 @@ struct choice {
 	enum guest_rootfs rootfs;
 	const char *path;    /* the file, device or folder; lent by the facts; NULL */
 	const char *mounted; /* where that is mounted on this node; NULL            */
+	const struct mount_info *mount; /* of ROOTFS_CONTAINER, if it is; lent      */
 	bool extra_block;    /* the image of "block" is one more disk               */
 	char reason[ERR_TEXT_MAX];
 };

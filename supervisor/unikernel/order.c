@@ -8,7 +8,9 @@
 
 #include <string.h>
 
-#define CONFIG "/tmp/monitor.json" /* of those that read one */
+/* Files that are made when the order has come. */
+#define CONFIG "/tmp/monitor.json" /* of monitors that read one */
+#define CONF   "/tmp/urunit.conf"  /* of a guest's urunit       */
 
 /* All that is made on the way. */
 struct making {
@@ -17,7 +19,7 @@ struct making {
 	struct launch_drive drives[2];
 	struct guest_in guest;
 	struct order_net net;
-	char *kernel, *path, *extra, *cmdline, *config;
+	char *kernel, *path, *extra, *cmdline, *config, *conf;
 	const char **args, **env;
 	struct argv argv;
 };
@@ -29,6 +31,7 @@ static void order_clear(struct making *o)
 	free(o->extra);
 	free(o->cmdline);
 	free(o->config);
+	free(o->conf);
 	free(o->args);
 	free(o->env);
 	argv_clear(&o->argv);
@@ -126,10 +129,13 @@ static int put_rootfs(struct making *o, const struct order_in *in, struct err *e
 	case ROOTFS_9PFS:
 		o->launch.share_9p = LAUNCH_ROOTFS;
 		break;
-	case ROOTFS_CONTAINER:
 	case ROOTFS_VIRTIOFS:
-		return err_say(err, ENOTSUP, "the rootfs choice %s is not launched without an OCI "
-			       "runtime", guest_rootfs_name(o->guest.rootfs));
+		o->launch.share_socket = LAUNCH_SHARE_SOCKET;
+		break;
+	case ROOTFS_CONTAINER:
+		o->launch.kernel = LAUNCH_KERNEL;
+		drive(o, "rootfs", LAUNCH_DISK);
+		break;
 	}
 	if (json_true(in->choice, "extra_block"))
 		drive(o, "annot_vol", o->extra);
@@ -187,6 +193,31 @@ static int put_net(struct making *o, json_object *net, struct err *err)
 
 /* ---- all of it --------------------------------------------------------------------------- */
 
+/* It is handed over as the initrd, which the guest keeps and does not boot from. */
+static int put_conf(struct making *o, const struct order_in *in, json_object *process,
+		    struct err *err)
+{
+	json_object *user = member(process, "user");
+	const struct guest_volume volume = {
+		.id = "annot_vol",
+		.mount_point = json_text(in->unikernel, "block_mount", ""),
+	};
+	const struct guest_conf conf = {
+		.in = &o->guest,
+		.uid = (unsigned int)json_int(user, "uid", 0),
+		.gid = (unsigned int)json_int(user, "gid", 0),
+		.cwd = json_text(process, "cwd", "/"),
+		.volumes = &volume,
+		.n_volumes = json_true(in->choice, "extra_block"),
+	};
+
+	if (o->launch.initrd)
+		return err_say(err, ENOTSUP, "urunit's file of settings would have to be in the initrd, "
+			       "which is not changed; use another init, or another root file system");
+	o->launch.initrd = CONF;
+	return guest_conf(&conf, &o->conf, err);
+}
+
 static int put_guest(struct making *o, const struct order_in *in, struct err *err)
 {
 	json_object *process = member(in->spec->json, "process");
@@ -202,9 +233,8 @@ static int put_guest(struct making *o, const struct order_in *in, struct err *er
 #if defined(__aarch64__)
 	o->guest.arm64 = o->launch.arm64 = true;
 #endif
-	if (guest_has_urunit(o->launch.guest, &o->guest))
-		return err_say(err, ENOTSUP, "urunit gets no file of settings without an OCI runtime "
-			       "that makes it; use another init");
+	if (guest_has_urunit(o->launch.guest, &o->guest) && put_conf(o, in, process, err) < 0)
+		return -err->code;
 	return guest_cmdline(o->launch.guest, &o->guest, &o->cmdline, err);
 }
 
@@ -235,6 +265,17 @@ static int fill(struct making *o, const struct order_in *in, struct err *err)
 	return rc < 0 ? rc : launch_argv(&o->argv, &o->launch, err);
 }
 
+static void put_file(json_object *files, const char *path, const char *text)
+{
+	json_object *file = text ? json_object_new_object() : NULL;
+
+	if (!file)
+		return;
+	json_put_text(file, "path", path);
+	json_put_text(file, "text", text);
+	json_object_array_add(files, file);
+}
+
 static void add_mark(json_object *env, const char *name, const char *value)
 {
 	auto_free char *text = NULL;
@@ -263,17 +304,12 @@ static int write_order(char **ret, const struct making *o, const struct order_in
 	auto_json json_object *out = json_object_new_object();
 	json_object *words = json_object_new_array();
 	json_object *files = json_object_new_array();
-	json_object *file = json_object_new_object();
 	const char *text;
 
 	for (size_t i = 0; words && i < o->argv.n; i++)
 		json_object_array_add(words, json_object_new_string(o->argv.at[i]));
-	if (o->config && file) {
-		json_put_text(file, "path", CONFIG);
-		json_put_text(file, "text", o->config);
-		json_object_array_add(files, json_object_get(file));
-	}
-	json_object_put(file);
+	put_file(files, CONFIG, o->config);
+	put_file(files, CONF, o->conf);
 	json_put(out, "argv", words);
 	json_put(out, "files", files);
 	json_put(out, "env", marks(in));

@@ -288,11 +288,14 @@ static int create(const struct life *l, struct err *err)
 	Containerd__Task__V2__CreateTaskRequest in = CONTAINERD__TASK__V2__CREATE_TASK_REQUEST__INIT;
 	Containerd__Types__Mount mount = CONTAINERD__TYPES__MOUNT__INIT, *mounts = &mount;
 	char bind[] = "bind", rbind[] = "rbind", ro[] = "ro", *words[] = { rbind, ro };
+	char ext4[] = "ext4", loop[] = "loop", *loop_words[] = { loop };
+	struct stat st;
+	bool image = stat(l->rootfs, &st) == 0 && S_ISREG(st.st_mode);
 
-	mount.type = bind;
+	mount.type = image ? ext4 : bind;
 	mount.source = (char *)l->rootfs;
-	mount.options = words;
-	mount.n_options = ARRAY_SIZE(words);
+	mount.options = image ? loop_words : words;
+	mount.n_options = image ? ARRAY_SIZE(loop_words) : ARRAY_SIZE(words);
 	in.id = (char *)l->id;
 	in.bundle = (char *)l->bundle;
 	in.rootfs = &mounts;

@@ -14,7 +14,8 @@
 
 struct life {
 	const char *shim, *ctl; /* the programs                              */
-	const char *daemon, *ns, *id, *rootfs, *spec; /* spec: a file         */
+	/* rootfs: a folder, or the image of an ext4; spec: a file */
+	const char *daemon, *ns, *id, *rootfs, *spec;
 	char root[PATH_MAX / 2], bundle[PATH_MAX], socket[128];
 	struct journal_place place;
 	struct task_key key;

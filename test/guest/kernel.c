@@ -2,7 +2,7 @@
 /*
  * kernel.c - the smallest guest that can tell what it was given.
  *
- * It prints how it was loaded, its command line and its disks to the serial port, and
+ * It prints how it was loaded, its command line, disks and shares to the serial port, and
  * then does what the words of the command line, or of an initrd that is text, say:
  *
  *   exit=N   leave by isa-debug-exit: QEMU ends with N * 2 + 1
@@ -19,7 +19,10 @@
 #define MULTIBOOT   0x2badb002u
 #define PVH         0x336ec578u
 #define VIRTIO      0x1af4u
-#define VIRTIO_DISK 0x1001u /* and, without the old interface, 0x1042 */
+/* Without the old interface, as shares always are, it is 0x1040 and the kind. */
+#define VIRTIO_DISK 0x1001u
+#define NEW_DISK    0x1042u
+#define NEW_SHARE   0x105au
 
 struct multiboot_info {
 	uint32_t flags; /* bit 2: cmdline is valid; bit 3: the modules are */
@@ -88,14 +91,14 @@ static uint32_t number(const char *text)
 	return n;
 }
 
-static uint32_t count_disks(void)
+static uint32_t count_devices(uint32_t kind, uint32_t or_kind)
 {
 	uint32_t n = 0;
 
 	for (uint32_t slot = 0; slot < 32; slot++) {
 		uint32_t id = pci_read(slot, 0);
 
-		n += (id & 0xffff) == VIRTIO && (id >> 16 == VIRTIO_DISK || id >> 16 == 0x1042);
+		n += (id & 0xffff) == VIRTIO && (id >> 16 == kind || id >> 16 == or_kind);
 	}
 	return n;
 }
@@ -233,8 +236,10 @@ void kernel(uint32_t magic, uint32_t info)
 	put("]\nguest: initrds=");
 	put_number(modules);
 	put(" disks=");
-	put_number(count_disks());
+	put_number(count_devices(VIRTIO_DISK, NEW_DISK));
 	put("\n");
+	if (count_devices(NEW_SHARE, NEW_SHARE) == 1)
+		put("guest: shares=1\n");
 	if (text[0]) {
 		put("guest: words=[");
 		put(text);

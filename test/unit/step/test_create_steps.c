@@ -344,7 +344,7 @@ static void the_device_under_the_rootfs_is_found(void **state)
 	fake_add_mount(&r.f, 50, 1, "/b/c1/rootfs", "ext2", "/dev/dm-3");
 	chooses(&r, "{'choice':'rootfs-block','reason':'mountRootfs is true, and the rootfs is "
 		    "\\/dev\\/dm-3 (ext2)','path':'\\/dev\\/dm-3','mounted':"
-		    "'\\/b\\/c1\\/rootfs','monitor':'\\/usr\\/bin\\/solo5-spt'}");
+		    "'\\/b\\/c1\\/rootfs','major':0,'minor':50,'monitor':'\\/usr\\/bin\\/solo5-spt'}");
 }
 
 static void fails(const char *want, const char *why)

@@ -131,7 +131,7 @@ static void qemu_shares_folders(void **state)
 	l = small("qemu", "linux");
 	l.share_socket = "/tmp/vhostqemu";
 	runs(&l, QEMU_256("host", "kvm") "-kernel\n/my kernels/k\n-nic\nnone\n"
-	     "-object\nmemory-backend-file,id=mem,size=256M,mem-path=/tmp,share=on\n"
+	     "-object\nmemory-backend-memfd,id=mem,size=256M,share=on\n"
 	     "-numa\nnode,memdev=mem\n-chardev\nsocket,id=char0,path=/tmp/vhostqemu\n"
 	     "-device\nvhost-user-fs-pci,queue-size=1024,chardev=char0,tag=fs0\n"
 	     "-no-reboot\n-nodefaults\n-append\na b\n");

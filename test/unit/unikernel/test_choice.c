@@ -211,6 +211,69 @@ static void a_shared_rootfs_comes_fourth_and_virtiofs_before_9pfs(void **state)
 	done(&f);
 }
 
+static void a_monitor_of_ours_has_a_virtiofsd_of_ours(void **state)
+{
+	struct facts f;
+
+	(void)state;
+	facts(&f, "linux", "qemu", "{'mount_rootfs':true}", HOST ON("overlay", "overlay"));
+	f.in.native = true;
+	gives(&f, ROOTFS_9PFS, ROOT, ROOT,
+	      "type \"linux\" can't mount overlay, which the rootfs is; virtiofsd is not installed; "
+	      "mountRootfs is true, so it is shared by 9pfs");
+	done(&f);
+}
+
+static void an_image_behind_a_link_is_not_handed_over_by_us(void **state)
+{
+	struct facts f;
+
+	(void)state;
+	facts(&f, "linux", "qemu", "{'block':'/d','block_mount':'/'}", HOST);
+	f.in.block = FILE_UNSURE;
+	gives(&f, ROOTFS_BLOCK, "/d", NULL, "the annotation block names it, and blkMntPoint is /");
+	f.in.native = true;
+	fails(&f, EINVAL, "annotation com.urunc.unikernel.block: a symbolic link is on the way to /d in "
+			  "the rootfs; name the file itself");
+	facts(&f, "linux", "qemu", "{'block':'/d','block_mount':'/'}", HOST);
+	f.in.native = true;
+	f.in.block = FILE_THERE;
+	gives(&f, ROOTFS_BLOCK, "/d", NULL, "the annotation block names it, and blkMntPoint is /");
+	done(&f);
+}
+
+static void a_device_that_create_did_not_mount_is_not_ours_to_unmount(void **state)
+{
+	struct facts f;
+
+	(void)state;
+	facts(&f, "linux", "qemu", "{'mount_rootfs':true,'block':'/d','block_mount':'/data'}",
+	      HOST ON("ext4", "/dev/dm-3"));
+	f.in.native = f.in.virtiofsd = true;
+	f.in.block = FILE_THERE;
+	gives(&f, ROOTFS_VIRTIOFS, ROOT, ROOT,
+	      "the rootfs was not mounted by Create, in one piece, and so is not ours to unmount; "
+	      "mountRootfs is true, so it is shared by virtiofs");
+	assert_true(f.choice.extra_block);
+	f.in.made_type = "ext4";
+	f.in.made_source = "/images/1";
+	gives(&f, ROOTFS_CONTAINER, "/dev/dm-3", ROOT,
+	      "mountRootfs is true, and the rootfs is /dev/dm-3 (ext4); block is passed over: its "
+	      "image is on the device that the guest has");
+	assert_int_equal(f.choice.mount->major, 253);
+	assert_false(f.choice.extra_block);
+	f.in.mounts = NULL;
+	gives(&f, ROOTFS_VIRTIOFS, ROOT, ROOT, "the mounts of this node could not be read; mountRootfs "
+					       "is true, so it is shared by virtiofs");
+	done(&f);
+	facts(&f, "linux", "qemu", "{'mount_rootfs':true}",
+	      HOST "30 1 253:3 / " ROOT " ro,nosuid - ext4 /dev/dm-3 ro\n");
+	f.in.native = f.in.virtiofsd = true;
+	gives(&f, ROOTFS_VIRTIOFS, ROOT, ROOT, "the rootfs is mounted read only; mountRootfs is true, so "
+					       "it is shared by virtiofs");
+	done(&f);
+}
+
 static void a_rootfs_that_can_not_be_given_is_an_error_with_all_reasons(void **state)
 {
 	struct facts f;
@@ -315,6 +378,9 @@ int main(void)
 		cmocka_unit_test(the_device_under_the_rootfs_comes_third),
 		cmocka_unit_test(a_device_that_is_not_the_guests_alone_is_never_given),
 		cmocka_unit_test(a_shared_rootfs_comes_fourth_and_virtiofs_before_9pfs),
+		cmocka_unit_test(a_monitor_of_ours_has_a_virtiofsd_of_ours),
+		cmocka_unit_test(an_image_behind_a_link_is_not_handed_over_by_us),
+		cmocka_unit_test(a_device_that_create_did_not_mount_is_not_ours_to_unmount),
 		cmocka_unit_test(a_rootfs_that_can_not_be_given_is_an_error_with_all_reasons),
 		cmocka_unit_test(otherwise_there_is_none),
 		cmocka_unit_test(a_rootfs_that_was_unmounted_since_is_remembered),

@@ -161,15 +161,53 @@ static void disks_are_in_the_order_of_their_use(void **state)
 	drop(&b);
 }
 
+static void a_share_is_reached_by_virtiofsds_socket(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, "{}", QEMU("linux"), CHOICE("'choice':'virtiofs','path':'/r'"), "{}"),
+			 0);
+	has(&b, "-chardev\nsocket,id=char0,path=/share/fs.sock\n");
+	has(&b, "root=fs0 rw rootfstype=virtiofs");
+	drop(&b);
+}
+
+static void a_guest_that_has_the_device_of_the_rootfs_has_its_kernel_in_memory(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, "{}", QEMU("linux"), CHOICE("'choice':'rootfs-block'"), "{}"), 0);
+	has(&b, "-kernel\n/boot/kernel\n");
+	has(&b, "id=rootfs,file=/dev/rootfs\n");
+	has(&b, "root=/dev/vda rw");
+	drop(&b);
+}
+
+static void urunit_gets_its_file_as_the_initrd(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make(&b, "{'process':{'args':['/urunit','/app'],'env':['A=1 2'],'cwd':'/w',"
+				  "'user':{'uid':7,'gid':8}}}",
+			      "{'type':'linux','monitor':'qemu','binary':'k','block':'/d',"
+			      "'block_mount':'/data'}",
+			      CHOICE("'choice':'virtiofs','extra_block':true"), "{}"), 0);
+	has(&b, "-initrd\n/tmp/urunit.conf\n");
+	has(&b, "retain_initrd URUNIT_CONFIG=/sys/firmware/initrd");
+	has(&b, "UES\nA=1 2\nUEE\nUCS\nUID:7\nGID:8\nWD:/w\nUCE\nUBS\nID:annot_vol\nMP:/data\nUBE\n");
+	drop(&b);
+}
+
 static void what_nobody_prepares_is_refused(void **state)
 {
 	struct bench b;
 
 	(void)state;
-	assert_int_equal(make(&b, "{}", QEMU("linux"), CHOICE("'choice':'virtiofs'"), "{}"), -ENOTSUP);
-	drop(&b);
 	assert_int_equal(make(&b, "{'process':{'args':['/urunit']}}", QEMU("linux"),
-			      CHOICE("'choice':'none'"), "{}"), -ENOTSUP);
+			      CHOICE("'choice':'initrd','path':'/i'"), "{}"), -ENOTSUP);
 	drop(&b);
 }
 
@@ -202,6 +240,9 @@ int main(void)
 		cmocka_unit_test(without_limits_there_are_defaults),
 		cmocka_unit_test(what_the_network_step_has_made_is_told),
 		cmocka_unit_test(disks_are_in_the_order_of_their_use),
+		cmocka_unit_test(a_share_is_reached_by_virtiofsds_socket),
+		cmocka_unit_test(a_guest_that_has_the_device_of_the_rootfs_has_its_kernel_in_memory),
+		cmocka_unit_test(urunit_gets_its_file_as_the_initrd),
 		cmocka_unit_test(what_nobody_prepares_is_refused),
 		cmocka_unit_test(an_exit_is_the_guests_the_monitors_or_a_kill),
 	};
