@@ -19,7 +19,10 @@ suite_begin()
 {
 	containerd_needs
 	containerd_start && image_load || exit 1
-	run warm --rm -- true || exit 1
+	if ! run warm --rm -- true; then
+		not_ok "a first container lives and goes"
+		exit 1
+	fi
 	# Its last process may not be waited for yet.
 	until_true 5 suite_before
 }
