@@ -23,6 +23,7 @@
 
 #define KERNEL &LAUNCH_KERNEL[1] /* while the working folder is the root to be */
 #define DISK   &LAUNCH_DISK[1]
+#define KERNEL_MAX (256 << 20) /* bytes: its size is the image's word */
 
 static json_object *disk_of(json_object *args)
 {
@@ -105,6 +106,9 @@ static int copy_kernel(const char *path, int rootfs, struct err *err)
 
 	if (from < 0)
 		return from;
+	if (st.st_size > KERNEL_MAX)
+		return err_say(err, EFBIG, "%s in the rootfs has %lld bytes, and is copied into memory; "
+			       "a kernel may have %d", path, (long long)st.st_size, KERNEL_MAX);
 	(void)snprintf(data, sizeof(data), "mode=755,size=%lld", (long long)st.st_size + 65536);
 	if (mkdir("boot", 0755) < 0 ||
 	    mount("tmpfs", "boot", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, data) < 0)
