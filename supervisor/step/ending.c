@@ -99,7 +99,7 @@ int step_tell_cgroups(struct step_env *env, json_object *args, struct err *err)
 		json_object *one = json_object_array_get_idx(folders, i);
 
 		if (!json_true(one, "plain") && json_uint(one, "had", 0) > 0)
-			json_object_array_add(out, json_object_new_string(json_text(one, "path", "")));
+			json_append(out, json_object_new_string(json_text(one, "path", "")));
 	}
 	json_put(args, "cgroups", out);
 	return 0;

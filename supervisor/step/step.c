@@ -306,12 +306,21 @@ void json_put(json_object *o, const char *name, json_object *value)
 	json_add(o, name, value);
 }
 
+void json_append(json_object *list, json_object *value)
+{
+	if (list && value && json_object_array_add(list, value) == 0)
+		return;
+	json_object_put(value);
+	if (list)
+		json_object_set_userdata(list, list, NULL);
+}
+
 void json_put_words(json_object *o, const char *name, char *const *words)
 {
 	json_object *list = json_object_new_array();
 
 	for (size_t i = 0; list && words && words[i]; i++)
-		json_object_array_add(list, json_object_new_string(words[i]));
+		json_append(list, json_object_new_string(words[i]));
 	json_add(o, name, list);
 }
 

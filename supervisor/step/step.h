@@ -203,6 +203,8 @@ void json_put_text(json_object *o, const char *name, const char *value);
 void json_put_int(json_object *o, const char *name, int64_t value);
 void json_put_uint(json_object *o, const char *name, uint64_t value);
 void json_put(json_object *o, const char *name, json_object *value); /* consumed */
+/* @value is consumed; a list that lacks one leaves its mark where it is put. */
+void json_append(json_object *list, json_object *value);
 void json_put_words(json_object *o, const char *name, char *const *words); /* NULL: empty */
 
 /* Identities as JSON: {"pid","start"} and {"dev","ino","mode"} members of @o. */

@@ -108,7 +108,7 @@ static void join_cgroup(struct sim *sim, struct sim_proc *p, json_object *args)
 	if (!json_object_object_get_ex(args, "cgroups", &list) || json_object_array_length(list) == 0)
 		return;
 	folder = json_object_get_string(json_object_array_get_idx(list, 0));
-	if (sim_file(sim, folder))
+	if (folder && sim_file(sim, folder))
 		(void)snprintf(p->cgroup, sizeof(p->cgroup), "%s", folder);
 }
 
