@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define POD_TYPE "runtime.v1.PodSandboxConfig"
+#define POD_MAX (256 * 1024) /* bytes, encoded */
 
 /* What the pod shares with the node instead of having its own. */
 struct shares {
@@ -184,6 +185,9 @@ static int decode(Runtime__V1__PodSandboxConfig **ret, const struct pod_in *in, 
 	if (strcmp(type, POD_TYPE) != 0)
 		return err_say(err, ENOTSUP, "the sandbox's options are of type %s, and this shim "
 			       "reads " POD_TYPE, type);
+	if (in->len > POD_MAX)
+		return err_say(err, E2BIG, "the sandbox's options are %zu bytes long, the limit is %d",
+			       in->len, POD_MAX);
 	*ret = runtime__v1__pod_sandbox_config__unpack(NULL, in->len, in->value);
 	return *ret ? 0 : err_say(err, EINVAL, "the sandbox's options are no " POD_TYPE);
 }

@@ -33,8 +33,8 @@ struct pod_in {
  *		{ "systemd_cgroup" }, "netns", "created_ns" }, see supervisor/engine/plan.h
  *
  * Return: 0; -ENOTSUP a config of another type, or what it asks for is not there, by
- * name; -EINVAL it can't be decoded, or contradicts itself; -E2BIG it would not fit into
- * the journal.
+ * name; -EINVAL it can't be decoded, or contradicts itself; -E2BIG the config has
+ * more than 256 KiB, or the request would not fit into the journal.
  */
 int pod_request(json_object **ret, const struct pod_in *in, struct err *err);
 

@@ -191,6 +191,19 @@ static void another_config_is_refused_by_its_type(void **state)
 	assert_null(o);
 }
 
+static void a_config_beyond_the_limit_is_not_decoded(void **state)
+{
+	struct pod_in in = { .id = "p1", .netns = "", .type = "runtime.v1.PodSandboxConfig",
+			     .value = "", .len = 256 * 1024 + 1 };
+	struct err err = ERR_INIT;
+	json_object *o = NULL;
+
+	(void)state;
+	assert_int_equal(pod_request(&o, &in, &err), -E2BIG);
+	assert_non_null(strstr(err.text, "262145"));
+	assert_null(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +214,7 @@ int main(void)
 		cmocka_unit_test(a_user_namespace_is_refused_and_the_nodes_is_not),
 		cmocka_unit_test(only_sysctls_of_its_own_namespaces_are_set),
 		cmocka_unit_test(another_config_is_refused_by_its_type),
+		cmocka_unit_test(a_config_beyond_the_limit_is_not_decoded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
