@@ -128,15 +128,15 @@ static bool usable(const struct net_picture *p, const struct net_link *l, uint8_
 	       addr_of(p, l->index, family);
 }
 
-/* The first one that is usable, and has a default route of the family if any has one. */
-static const struct net_link *uplink_of(const struct net_picture *p, uint8_t family)
+/* The first one that is usable; @routed: and has a default route of the family. */
+static const struct net_link *uplink_of(const struct net_picture *p, uint8_t family, bool routed)
 {
 	const struct net_link *best = NULL;
 
 	for (size_t i = 0; i < p->n_links; i++) {
 		const struct net_link *l = &p->links[i];
 
-		if (!usable(p, l, family) || (p->n_routes && !route_of(p, l->index, family)))
+		if (!usable(p, l, family) || (routed && !route_of(p, l->index, family)))
 			continue;
 		if (!best || l->index < best->index)
 			best = l;
@@ -146,9 +146,13 @@ static const struct net_link *uplink_of(const struct net_picture *p, uint8_t fam
 
 const struct net_link *net_uplink(const struct net_picture *p)
 {
-	const struct net_link *l = uplink_of(p, AF_INET);
+	const struct net_link *l = uplink_of(p, AF_INET, true);
 
-	return l ? l : uplink_of(p, AF_INET6);
+	if (!l)
+		l = uplink_of(p, AF_INET6, true);
+	if (!l) /* a route of one family may be all there is, beside an address of the other */
+		l = uplink_of(p, AF_INET, false);
+	return l ? l : uplink_of(p, AF_INET6, false);
 }
 
 static void put_addresses(const struct net_picture *p, int index, uint8_t family, char *ip,

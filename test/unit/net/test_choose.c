@@ -104,6 +104,19 @@ static int view_down(void **state)
 	return 0;
 }
 
+static void a_route_of_the_other_family_takes_no_network_away(void **state)
+{
+	struct view *v = *state;
+
+	v->p.n_routes = 0;
+	add_route(v, 2, "fe80::1", 1024);
+	assert_int_equal(choose(v), 0);
+	assert_non_null(v->c.uplink);
+	assert_string_equal(v->c.uplink->name, "eth0");
+	assert_string_equal(v->c.ip, "10.4.0.2/24");
+	assert_string_equal(v->c.gateway, "");
+}
+
 static void the_interface_of_the_default_route_is_the_pods(void **state)
 {
 	struct view *v = *state;
@@ -324,6 +337,7 @@ static void a_qdiscs_word_is_read_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_route_of_the_other_family_takes_no_network_away),
 		TEST(the_interface_of_the_default_route_is_the_pods),
 		TEST(without_any_route_the_first_one_with_an_address_is),
 		TEST(the_route_that_the_kernel_prefers_names_the_gateway),
