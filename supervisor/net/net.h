@@ -35,7 +35,7 @@
  *                  guests.h: -ENOTSUP before anything is made,
  *          "uid","gid": whose the tap is; absent: root's. Who is not root opens it
  *                  only if both are his }
- *   have { "netns": {"dev","ino","mode"},
+ *   have { "netns": {"dev","ino","mode"}, "mode": as in want,
  *          "iface","ifindex","mac","mtu","ip": "10.4.0.2/24","gateway": "10.4.0.1",
  *          "ip6": "fd00:4::2/64","gateway6": "fd00:4::1",
  *          "tap": "tap0_urunc","tap_index","alias": "urunc:<daemon>/<ns>/<id>",
@@ -45,7 +45,7 @@
  *   What there is none of is absent; "ip" or "ip6" is there. "iface" is the first
  *   interface, by index, that is up, not lo and no tap of ours, and has an IPv4 address
  *   and default route; else an IPv6 address and default route. Without any default route
- *   it is the first one that has an address. Of several addresses of a family, the first
+ *   it is the first one that has an address; so it is if none has both. Of several addresses of a family, the first
  *   one that is not lent by a router for a while.
  *
  * A monitor opens the tap by name, in that namespace: TUNSETIFF with IFF_TAP |

@@ -120,7 +120,9 @@ static json_object *job_args(struct step *step, const char *path, const struct i
 
 	if (json_object_deep_copy(step->have, &args, NULL) < 0)
 		return NULL;
-	json_put_text(args, "mode", json_text(step->want, "mode", "dynamic"));
+	/* A rebuilt row's want has none. */
+	json_put_text(args, "mode", json_text(step->have, "mode",
+					      json_text(step->want, "mode", "dynamic")));
 	json_put_text(args, "path", path);
 	json_put_int(args, "uid", json_int(step->want, "uid", 0));
 	json_put_int(args, "gid", json_int(step->want, "gid", 0));
@@ -188,6 +190,7 @@ static void name_ours(struct step *step, struct step_env *env)
 	(void)snprintf(alias, sizeof(alias), "urunc:%s/%s/%s", key->daemon, key->ns, key->id);
 	(void)snprintf(cookie, sizeof(cookie), "75726e63%08x%016llx", (uint32_t)node->random(node),
 		       (unsigned long long)node->random(node));
+	json_put_text(step->have, "mode", json_text(step->want, "mode", "dynamic"));
 	json_put_text(step->have, "alias", alias);
 	json_put_text(step->have, "cookie", cookie);
 }
