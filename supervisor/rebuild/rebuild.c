@@ -205,13 +205,18 @@ static int have_cgroups(struct rebuild *b, struct step *step, struct step_env *e
 	return r < 0 ? r : 0;
 }
 
-/* As the monitor was told it. */
+/* As the monitor was told it; a process of the task may have put it there, to have
+ * another task's taken. */
 static void have_network(struct rebuild *b, json_object *have)
 {
 	auto_json json_object *known = json_read(b->ev.network);
+	const struct task_key *key = &b->task.key;
 	struct json_object_iterator at, end;
+	char alias[256];
 
-	if (!json_object_is_type(known, json_type_object))
+	(void)snprintf(alias, sizeof(alias), "urunc:%s/%s/%s", key->daemon, key->ns, key->id);
+	if (!json_object_is_type(known, json_type_object) ||
+	    strcmp(json_text(known, "alias", ""), alias) != 0)
 		return;
 	at = json_object_iter_begin(known);
 	end = json_object_iter_end(known);
