@@ -26,6 +26,9 @@
  *
  *	eth0  <--- masquerade --- forwarding --- tap0_urunc <-- monitor, guest
  *
+ * Guests of both modes in one pod are refused: -EBUSY. Only a tap that a monitor has open
+ * counts, so a guest that is created and not yet started is not seen.
+ *
  * The step kind "network" (supervisor/step/network.c) is how to use this:
  *
  *   want { "netns": path; it is preferred, since it may outlive init,
