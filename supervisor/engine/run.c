@@ -202,9 +202,10 @@ static int forget(struct run *run, struct err *err)
 {
 	int r;
 
-	if (!run->mute)
+	if (!run->mute) {
 		cursor_clear(run);
-	run->fenced = false;
+		run->fenced = false;
+	}
 	if (!run->mute && run->pending == ROW_NONE_) {
 		run->failed = false;
 		run->why = (struct err)ERR_INIT;

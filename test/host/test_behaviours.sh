@@ -288,7 +288,7 @@ shim_call c6 Start >/dev/null
 shim=$(shim_of c6)
 kill -TERM "$shim"
 yes "SIGTERM ends the shim" until_true 5 test ! -e "/proc/$shim"
-yes "its container runs on" running 'sleep 1000'
+yes "its container runs on" pid_of 'sleep 1000'
 yes "and delete answers" shim_delete c6
 no "then the container is gone" running 'sleep 1000'
 no "and the socket" test -e "$(cat "$T/b/c6.addr")"
