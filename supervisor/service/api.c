@@ -157,6 +157,14 @@ static void on_killed(struct op *op, const struct run_end *end)
 		answer_failure(op->call, end);
 }
 
+/* SIGTERM was sent. */
+static void on_asked(struct op *op, const struct run_end *end)
+{
+	on_killed(op, end);
+	if (end->state == RUN_DONE)
+		grace_begin(op->task);
+}
+
 static void on_kill(struct call *call, const void *in)
 {
 	const Containerd__Task__V2__KillRequest *req = in;
@@ -175,11 +183,10 @@ static void on_kill(struct call *call, const void *in)
 	options.signal = req->signal;
 	options.all = req->all;
 	rc = t->exit_journalled ? err_say(&err, ENOENT, "process already finished")
-				: op_begin(t, EV_KILL, &options, call, on_killed, &err);
+				: op_begin(t, EV_KILL, &options, call,
+					   req->signal == SIGTERM ? on_asked : on_killed, &err);
 	if (rc < 0)
 		call_fail(call, &err);
-	else
-		grace_begin(t, req->signal);
 }
 
 void exit_for_delete(struct task *t)

@@ -40,6 +40,8 @@ static void on_paused(struct op *op, const struct run_end *end)
 static void on_resumed(struct op *op, const struct run_end *end)
 {
 	on_frozen(op, end, tell_resumed);
+	if (end->state == RUN_DONE)
+		grace_again(op->task);
 }
 
 void control_pause(struct task *t, struct call *call)

@@ -327,7 +327,7 @@ int create_write(struct task *t, const char *runtime, const char *root, json_obj
 		free(TAKE_PTR(t->name[i]));
 	t->exit = (struct told_exit){ .at_ns = 0 };
 	t->exit_waits = t->exit_journalled = false;
-	t->released = t->thawed = t->stop_killed = false;
+	t->released = t->thawed = t->stop_killed = t->share_over = false;
 	grace_end(t);
 	return task_read_request(t, request, err);
 }

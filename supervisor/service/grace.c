@@ -38,27 +38,35 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (t->exit.at_ns || t->going)
+	if (t->exit.at_ns || t->going || t->broken.code)
 		return;
-	if (t->life == LIFE_PAUSED) { /* its time begins when it can answer */
+	/* Its time begins when it can answer: grace_again(). */
+	if (t->life == LIFE_PAUSING || t->life == LIFE_PAUSED || t->life == LIFE_RESUMING) {
 		wait_for(t, t->service->o->config->monitor_grace_s);
 		return;
 	}
-	log_say(t->service->o->log, LOG_LEVEL_WARNING, "task %s: its monitor has not ended in %d s "
-		"after SIGTERM, and is killed", t->row.key.id,
-		t->service->o->config->monitor_grace_s);
 	options.signal = SIGKILL;
 	if (op_begin(t, EV_KILL, &options, NULL, on_killed, &err) < 0)
 		wait_for(t, AGAIN_S);
+	else
+		log_say(t->service->o->log, LOG_LEVEL_WARNING, "task %s: its monitor has not ended "
+			"in %d s after SIGTERM, and is killed", t->row.key.id,
+			t->service->o->config->monitor_grace_s);
 }
 
-void grace_begin(struct task *t, uint32_t signal)
+void grace_begin(struct task *t)
 {
-	if (signal != SIGTERM || runtime_kind_of(t->row.runtime) != RUNTIME_NATIVE)
+	if (runtime_kind_of(t->row.runtime) != RUNTIME_NATIVE)
 		return;
 	if (!t->grace)
 		t->grace = evtimer_new(t->service->base, on_late, t);
 	if (t->grace && !evtimer_pending(t->grace, NULL)) /* a second one gives no more time */
+		wait_for(t, t->service->o->config->monitor_grace_s);
+}
+
+void grace_again(struct task *t)
+{
+	if (t->grace && evtimer_pending(t->grace, NULL))
 		wait_for(t, t->service->o->config->monitor_grace_s);
 }
 

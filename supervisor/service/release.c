@@ -37,10 +37,22 @@ static void release_fail(struct task *t, const struct err *err)
 	call_fail(call, err);
 }
 
+static void on_thawed(struct op *op, const struct run_end *end)
+{
+	(void)op;
+	(void)end;
+}
+
+/* What counts is the exit, which comes by itself: but not if nobody was killed. */
 static void on_killed(struct op *op, const struct run_end *end)
 {
-	(void)op; /* what counts is the exit, which comes by itself */
-	(void)end;
+	struct task *t = op->task;
+
+	if (end->state == RUN_DONE || end->err.code == ESRCH)
+		return;
+	t->released = false;
+	if (t->release)
+		release_fail(t, &end->err);
 }
 
 static void on_deleted(struct op *op, const struct run_end *end)
@@ -63,12 +75,14 @@ static void on_deleted(struct op *op, const struct run_end *end)
 static int release_kill(struct task *t, struct err *err)
 {
 	struct run_options options = RUN_OPTIONS_INIT;
+	int rc;
 
 	if (t->released)
 		return 0;
-	t->released = true;
 	options.signal = SIGKILL;
-	return op_begin(t, EV_KILL, &options, NULL, on_killed, err);
+	rc = op_begin(t, EV_KILL, &options, NULL, on_killed, err);
+	t->released = rc == 0;
+	return rc;
 }
 
 /* What is frozen may not die of a signal; if it can't be thawed, it is tried. */
@@ -77,7 +91,7 @@ static int release_thaw(struct task *t, struct err *err)
 	if (t->thawed)
 		return release_kill(t, err);
 	t->thawed = true;
-	return op_begin(t, EV_RESUME, NULL, NULL, on_killed, err);
+	return op_begin(t, EV_RESUME, NULL, NULL, on_thawed, err);
 }
 
 static int release_delete(struct task *t, struct err *err)

@@ -160,11 +160,19 @@ static void on_start(struct call *call, const void *in)
 
 /* ---- StopSandbox: its process ends by itself when it is asked to --------------------------- */
 
+/* Who waits is told, and may ask again. */
+static void stop_failed(struct task *t, const struct err *err)
+{
+	log_say(t->service->o->log, LOG_LEVEL_WARNING, "sandbox %s: %s", t->row.key.id, err->text);
+	t->stop_killed = false;
+	evtimer_del(t->stop);
+	wait_fail_of(&t->waiters, &MESSAGE(stop_sandbox_response), err);
+}
+
 static void on_signalled(struct op *op, const struct run_end *end)
 {
 	if (end->err.code && end->err.code != ESRCH) /* what counts is its exit */
-		log_say(op->task->service->o->log, LOG_LEVEL_WARNING, "sandbox %s: %s",
-			op->task->row.key.id, end->err.text);
+		stop_failed(op->task, &end->err);
 }
 
 static int send_signal(struct task *t, uint32_t signal, struct err *err)
@@ -175,11 +183,14 @@ static int send_signal(struct task *t, uint32_t signal, struct err *err)
 	return op_begin(t, EV_KILL, &options, NULL, on_signalled, err);
 }
 
-static void stop_in(struct task *t, uint32_t seconds)
+/* Who asks a second time gives no second time. */
+static int stop_in(struct task *t, uint32_t seconds, struct err *err)
 {
 	const struct timeval tv = { .tv_sec = seconds };
 
-	event_add(t->stop, &tv);
+	if (evtimer_pending(t->stop, NULL) || event_add(t->stop, &tv) == 0)
+		return 0;
+	return err_set(err, ENOMEM, "stop sandbox %s", t->row.key.id);
 }
 
 static void stop_late(struct task *t)
@@ -204,11 +215,10 @@ static void on_stop_time(evutil_socket_t fd, short what, void *arg)
 		stop_late(t);
 		return;
 	}
-	t->stop_killed = true;
-	if (send_signal(t, SIGKILL, &err) < 0)
-		log_say(t->service->o->log, LOG_LEVEL_WARNING, "sandbox %s: %s", t->row.key.id,
-			err.text);
-	stop_in(t, KILLED_S);
+	if (send_signal(t, SIGKILL, &err) < 0 || stop_in(t, KILLED_S, &err) < 0)
+		stop_failed(t, &err);
+	else
+		t->stop_killed = true;
 }
 
 static int stop(struct task *t, uint32_t seconds, struct err *err)
@@ -219,15 +229,13 @@ static int stop(struct task *t, uint32_t seconds, struct err *err)
 		t->stop = evtimer_new(t->service->base, on_stop_time, t);
 	if (!t->stop)
 		return err_set(err, ENOMEM, "stop sandbox %s", t->row.key.id);
-	if (t->stop_killed) { /* it was asked for before: no second time is given */
-		stop_in(t, KILLED_S);
-		return 0;
-	}
+	if (t->stop_killed)
+		return stop_in(t, KILLED_S, err);
 	if (!t->exit.at_ns) /* else it was seen, and is soon to be written */
 		rc = send_signal(t, SIGTERM, err);
-	if (rc == 0)
-		stop_in(t, seconds == 0 ? STOP_S : seconds < STOP_MAX_S ? seconds : STOP_MAX_S);
-	return rc;
+	if (rc < 0)
+		return rc;
+	return stop_in(t, seconds == 0 ? STOP_S : seconds < STOP_MAX_S ? seconds : STOP_MAX_S, err);
 }
 
 static void on_stop(struct call *call, const void *in)

@@ -58,12 +58,14 @@ static void look(struct task *t)
 {
 	struct node *n = t->service->o->node;
 	int status = -1;
+	int rc = n->reap(n, &t->share, &status, NULL);
 
-	if (n->reap(n, &t->share, &status, NULL) == 0)
+	if (rc == 0)
 		return;
-	note_end(t, status);
+	if (rc > 0)
+		note_end(t, status);
 	share_unwatch(t);
-	t->share_over = true;
+	t->share_over = rc > 0; /* else it can't be told now: share_watch() looks again */
 }
 
 static void on_gone(evutil_socket_t fd, short what, void *arg)

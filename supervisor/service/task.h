@@ -315,8 +315,10 @@ void pids_answer(const struct task *t, struct call *call);
 
 /* ---- grace.c ------------------------------------------------------------------ */
 
-/* @signal was sent: a monitor of ours that SIGTERM does not end in its time is killed. */
-void grace_begin(struct task *t, uint32_t signal);
+/* SIGTERM was sent: a monitor of ours that it does not end in its time is killed. */
+void grace_begin(struct task *t);
+/* It was frozen, and has all of its time again. */
+void grace_again(struct task *t);
 void grace_end(struct task *t);
 
 /* ---- usage.c: Stats, and the end of memory ------------------------------------------- */

@@ -86,7 +86,7 @@ like 'node.s network and in' \
 	"$(sandbox_call p1 CreateSandbox "bundle_path=$T/b/p1" netns_path=/n pod.network=2 2>&1)" "so are two networks"
 like 'no/such' "$(sandbox_call p1 CreateSandbox "bundle_path=$T/b/p1" netns_path=/no/such 2>&1)" \
 	"a network namespace that is not there fails it"
-no "and leaves no cgroup" test -e /sys/fs/cgroup/pids/p1
+is "" "$(find /sys/fs/cgroup -type d -name p1)" "and leaves no cgroup"
 
 # -- its life
 is 0 "$(sandbox_call p1 CreateSandbox "bundle_path=$T/b/p1" netns_path=/run/netns/pod pod.hostname=pod1 \

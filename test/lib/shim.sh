@@ -156,7 +156,7 @@ shim_quick()
 # A Wait that has been sent: its caller sleeps, and has a connection.
 shim_waits()
 {
-	grep -q 'State:	S' "/proc/$(pgrep -f "Wait id=$1")/status" &&
+	grep -q 'State:	S' "/proc/$(pgrep -f "Wait id.$1")/status" &&
 		[ "$(grep -c "$(cat "$T/b/$1.addr")" /proc/net/unix)" -ge 2 ]
 }
 
