@@ -10,7 +10,7 @@ mkdir -p "$T/b" "$T/rt" "$T/root"
 sink_start || exit 1
 yes "one life goes well" shim_life warm
 mkdir -p "/run/containerd/runc/$NS" "$T/root/$NS"
-picture >"$T/before"
+until_true 5 suite_before
 
 process()
 {

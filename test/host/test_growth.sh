@@ -16,7 +16,7 @@ mkdir -p "$T/b"
 sink_start || exit 1
 yes "one life goes well" shim_life warm
 rm -rf "$JOURNAL/done"
-picture >"$T/before"
+until_true 5 suite_before
 
 # at_most LIMIT GOT SENTENCE
 at_most()

@@ -15,7 +15,7 @@ urunc_config 'runtime_timeout_s = 2'
 mkdir -p "$T/b" "$T/rt"
 sink_start || exit 1
 yes "one life goes well" shim_life warm
-picture >"$T/before"
+until_true 5 suite_before
 
 # A runtime that hangs in one of its commands, and is runc in the others.
 for cmd in create start delete exec; do

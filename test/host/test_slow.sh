@@ -11,7 +11,7 @@ urunc_config
 mkdir -p "$T/b"
 sink_start || exit 1
 yes "one life goes well" shim_life warm
-picture >"$T/before"
+until_true 5 suite_before
 
 runs()
 {

@@ -116,7 +116,7 @@ cri_begin()
 	pod warm && pod_end "$POD" || { tail -5 $CTR_ROOT/log; exit 1; }
 	# The bridge stays, and notices a moment later that nobody is there.
 	until_true 5 sh -c 'ip link show cni0 | grep NO-CARRIER'
-	picture >"$T/before"
+	until_true 5 suite_before
 }
 
 cri_ready()

@@ -63,7 +63,7 @@ docker_begin()
 	containerd_start && docker_start || exit 1
 	tar -C "$PEERS/rootfs" -c . | d import -c 'ENV PATH=/bin' - test/box:1 >/dev/null || exit 1
 	box warm --rm -- true || exit 1
-	picture >"$T/before"
+	until_true 5 suite_before
 }
 
 # box ID [docker's options...] -- command...

@@ -40,7 +40,7 @@ guest_begin()
 	guest_make "$@"
 	containerd_start || exit 1
 	guest warm mewz exit=0 --rm >/dev/null || [ $? -eq 1 ] || exit 1
-	picture >"$T/before"
+	until_true 5 suite_before
 }
 
 guest()
