@@ -87,11 +87,9 @@ static int tell_order(struct step_env *env, const struct ident *who, struct err 
 	json_object *argv = json_object_new_array();
 	const char *text;
 
-	if (argv)
-		json_object_array_add(argv,
-				      json_object_new_string(json_text(choice, "virtiofsd", "")));
-	for (size_t i = 0; argv && i < ARRAY_SIZE(words); i++)
-		json_object_array_add(argv, json_object_new_string(words[i]));
+	json_append(argv, json_object_new_string(json_text(choice, "virtiofsd", "")));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		json_append(argv, json_object_new_string(words[i]));
 	json_put(order, "argv", argv);
 	text = order && !json_object_get_userdata(order) ? json_write(order) : NULL;
 	return text ? env->node->tell(env->node, who, text, err) : err_set(err, ENOMEM, PREFIX);

@@ -308,7 +308,8 @@ void json_put(json_object *o, const char *name, json_object *value)
 
 void json_append(json_object *list, json_object *value)
 {
-	if (list && value && json_object_array_add(list, value) == 0)
+	if (list && value && !json_object_get_userdata(value) &&
+	    json_object_array_add(list, value) == 0)
 		return;
 	json_object_put(value);
 	if (list)

@@ -267,13 +267,14 @@ static int fill(struct making *o, const struct order_in *in, struct err *err)
 
 static void put_file(json_object *files, const char *path, const char *text)
 {
-	json_object *file = text ? json_object_new_object() : NULL;
+	json_object *file;
 
-	if (!file)
+	if (!text)
 		return;
+	file = json_object_new_object();
 	json_put_text(file, "path", path);
 	json_put_text(file, "text", text);
-	json_object_array_add(files, file);
+	json_append(files, file);
 }
 
 static void add_mark(json_object *env, const char *name, const char *value)
@@ -282,8 +283,7 @@ static void add_mark(json_object *env, const char *name, const char *value)
 
 	if (asprintf(&text, "%s%s", name, value) < 0)
 		text = NULL;
-	if (text)
-		json_object_array_add(env, json_object_new_string(text));
+	json_append(env, text ? json_object_new_string(text) : NULL);
 }
 
 static json_object *marks(const struct order_in *in)
@@ -307,7 +307,7 @@ static int write_order(char **ret, const struct making *o, const struct order_in
 	const char *text;
 
 	for (size_t i = 0; words && i < o->argv.n; i++)
-		json_object_array_add(words, json_object_new_string(o->argv.at[i]));
+		json_append(words, json_object_new_string(o->argv.at[i]));
 	put_file(files, CONFIG, o->config);
 	put_file(files, CONF, o->conf);
 	json_put(out, "argv", words);
