@@ -29,6 +29,15 @@ static int read_answer(const struct task_row *task, const char *text, struct err
 	return pid == 0 || task->init.pid == 0 || pid == task->init.pid;
 }
 
+/* As drive_job(), about @task. */
+static int ask(struct engine *e, const struct task_row *task, enum job job, json_object *args,
+	       int ms, char **out, struct err *err)
+{
+	json_put_text(args, "ns", task->key.ns);
+	json_put_text(args, "id", task->key.id);
+	return drive_job(e->node, job, json_write(args), e->node->now_ms(e->node) + ms, out, err);
+}
+
 int task_known(struct engine *e, const struct task_row *task, struct err *err)
 {
 	auto_json json_object *args = json_object_new_object();
@@ -36,12 +45,9 @@ int task_known(struct engine *e, const struct task_row *task, struct err *err)
 	int r;
 
 	json_put_text(args, "address", task->address);
-	json_put_text(args, "ns", task->key.ns);
-	json_put_text(args, "id", task->key.id);
 	if (runtime_kind_of(task->runtime) == RUNTIME_SANDBOX)
 		json_put(args, "sandbox", json_object_new_boolean(true));
-	r = drive_job(e->node, JOB_ASK, json_write(args),
-		      e->node->now_ms(e->node) + ASK_MS, &out, err);
+	r = ask(e, task, JOB_ASK, args, ASK_MS, &out, err);
 	if (r < 0)
 		return err_wrap(err, "ask containerd at %s", task->address);
 	if (r > 0)
@@ -57,10 +63,7 @@ int task_release(struct engine *e, const struct task_row *task, struct err *err)
 	int r;
 
 	json_put_text(args, "socket", task->socket);
-	json_put_text(args, "ns", task->key.ns);
-	json_put_text(args, "id", task->key.id);
-	r = drive_job(e->node, JOB_RELEASE, json_write(args),
-		      e->node->now_ms(e->node) + RELEASE_MS, &out, err);
+	r = ask(e, task, JOB_RELEASE, args, RELEASE_MS, &out, err);
 	if (r > 0)
 		r = err_say(err, r, "%s", out && *out ? out : strerror(r));
 	return r < 0 ? err_wrap(err, "ask shim %d to let go of it", (int)task->shim.pid) : 0;
