@@ -95,15 +95,23 @@ shim_start()
 	rm "$T/b/$1.out"
 }
 
+# called_by FIELD SERVICE ID METHOD [field=value ...]: FIELD is the service's name for the ID
+called_by()
+{
+	local field service called method
+
+	field=$1
+	service=$2
+	called=$3
+	method=$4
+	shift 4
+	ttrpc_call --timeout-ms "${CALL_MS:-15000}" "$(cat "$T/b/$called.addr")" "$NS" "$service" \
+		"$method" "$field=$called" "$@"
+}
+
 shim_call()
 {
-	local called method
-
-	called=$1
-	method=$2
-	shift 2
-	ttrpc_call --timeout-ms "${CALL_MS:-15000}" "$(cat "$T/b/$called.addr")" "$NS" $TASK \
-		"$method" "id=$called" "$@"
+	called_by id $TASK "$@"
 }
 
 sandbox_make()
@@ -114,13 +122,7 @@ sandbox_make()
 
 sandbox_call()
 {
-	local called method
-
-	called=$1
-	method=$2
-	shift 2
-	ttrpc_call --timeout-ms "${CALL_MS:-15000}" "$(cat "$T/b/$called.addr")" "$NS" $SANDBOX \
-		"$method" "sandbox_id=$called" "$@"
+	called_by sandbox_id $SANDBOX "$@"
 }
 
 shim_create()
