@@ -78,9 +78,13 @@ node_cgroup_remove()
 node_set_up()
 {
 	mount --make-rprivate / || return 1
+	# The sources are seen wherever they lie.
+	mkdir "$T/top" && mount --rbind "$TOP" "$T/top" || return 1
 	for m in /run /var/tmp; do
 		mount -t tmpfs -o mode=755 node "$m" || return 1
 	done
+	[ -d "$TOP" ] || { mkdir -p "$TOP" && mount --rbind "$T/top" "$TOP"; } || return 1
+	umount -l "$T/top" && rmdir "$T/top" || return 1
 	chmod 1777 /var/tmp
 	mkdir -p /run/lock
 	# One line a mount: type, options that choose the hierarchy, place.
