@@ -17,6 +17,9 @@ struct child {
 	int pidfd;  /* -1 once it is reaped                        */
 	int gate;   /* -1 once it is open, or, if it talks, closed by it */
 	bool talks;
+	int control; /* our end of the stream to what it becomes, -1: none */
+	char *heard; /* by that, and no whole line yet; NULL: nothing      */
+	size_t n_heard;
 	int output; /* memfd, -1: nothing is captured              */
 	bool ended;
 	int status; /* of wait(2), once ended                      */
@@ -64,6 +67,7 @@ struct birth {
 	struct linux_node *node;
 	pid_t parent;
 	int gate;   /* its end           */
+	int control; /* its end, or -1   */
 	int output; /* the memfd, or -1  */
 };
 _Noreturn void linux_child_main(struct birth *b);
@@ -95,6 +99,7 @@ int linux_job_number(json_object *args, const char *name, uint64_t *ret, struct 
 void linux_proc_ops(struct node *n);
 void linux_spawn_ops(struct node *n);
 void linux_talk_ops(struct node *n);
+void linux_control_ops(struct node *n);
 void linux_file_ops(struct node *n);
 void linux_cgroup_ops(struct node *n);
 void linux_socket_ops(struct node *n);

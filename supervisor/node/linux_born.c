@@ -27,7 +27,8 @@ static _Noreturn void die(const struct birth *b, int code, const char *text)
 /* A descriptor above those that the later dup2()s hit. */
 static int lift(const struct birth *b, int fd)
 {
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3 + (int)b->what->npass + b->what->talks);
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3 + (int)b->what->npass + b->what->talks +
+						    b->what->controls);
 }
 
 static int lift_stdio(const struct birth *b, int fd)
@@ -48,6 +49,8 @@ static int next_kept(const struct birth *b, int from)
 {
 	int best = b->gate >= from ? b->gate : -1;
 
+	if (b->control >= from && (best < 0 || b->control < best))
+		best = b->control;
 	for (size_t i = 0; i < b->what->nkeep; i++) {
 		int fd = b->what->keep[i];
 
@@ -95,6 +98,8 @@ static int arrange_fds(struct birth *b)
 	b->gate = lift(b, b->gate);
 	if (b->gate < 0 || pass_fds(b) < 0)
 		return -errno;
+	if (b->what->controls && (b->control = lift(b, b->control)) < 0)
+		return -errno;
 	for (int i = 0; i < 3; i++)
 		if (io[i] < 0 || dup2(io[i], i) < 0)
 			return -errno;
@@ -129,6 +134,11 @@ static void wait_at_gate(const struct birth *b)
 	if (b->what->talks && dup3(b->gate, SPAWN_TALK_FD, O_CLOEXEC) < 0)
 		_exit(EXIT_GATE);
 	(void)close(b->gate);
+	/* It stays over an exec. */
+	if (b->what->controls && dup2(b->control, SPAWN_CONTROL_FD) < 0)
+		_exit(EXIT_GATE);
+	if (b->what->controls)
+		(void)close(b->control);
 }
 
 static _Noreturn void exec_failed(const struct birth *b, int code)

@@ -134,6 +134,7 @@ int node_linux_new(struct node **ret, struct err *err)
 	linux_proc_ops(&n->node);
 	linux_spawn_ops(&n->node);
 	linux_talk_ops(&n->node);
+	linux_control_ops(&n->node);
 	linux_file_ops(&n->node);
 	linux_cgroup_ops(&n->node);
 	linux_socket_ops(&n->node);

@@ -48,7 +48,8 @@ struct child *linux_child_add(struct linux_node *n, const struct ident *who)
 		return NULL;
 	n->children = grown;
 	grown += n->nchildren++;
-	*grown = (struct child){ .who = *who, .pidfd = -1, .gate = -1, .output = -1 };
+	*grown = (struct child){ .who = *who, .pidfd = -1, .gate = -1, .control = -1,
+				 .output = -1 };
 	return grown;
 }
 
@@ -62,7 +63,9 @@ static void close_child(struct child *c)
 {
 	close_fd(&c->pidfd);
 	close_fd(&c->gate);
+	close_fd(&c->control);
 	close_fd(&c->output);
+	free(TAKE_PTR(c->heard));
 }
 
 void linux_child_drop(struct linux_node *n, struct child *c)
@@ -85,7 +88,8 @@ void linux_drop_all(struct linux_node *n)
 
 void linux_forget_parent(struct linux_node *n)
 {
-	n->nchildren = 0;
+	while (n->nchildren > 0)
+		free(n->children[--n->nchildren].heard);
 	n->mounts_fd = -1;
 	free(n->mounts_text);
 	n->mounts_text = NULL;
@@ -107,6 +111,8 @@ static int check(const struct spawn *what, struct err *err)
 		return err_say(err, EINVAL, "spawn: no such stdio");
 	if (what->talks && (what->npass > 0 || what->nkeep > 0))
 		return err_say(err, EINVAL, "spawn: who talks gets no other descriptors");
+	if (what->controls && !what->talks)
+		return err_say(err, EINVAL, "spawn: who does not talk is not controlled");
 	if (what->pidns && what->die_with_us)
 		return err_say(err, EINVAL, "spawn: its parent can't be seen from another pid "
 			       "namespace");
@@ -161,7 +167,12 @@ static int abandon(pid_t pid, int *gate, int code, struct err *err)
 	return err_set(err, code, "spawn: watch the child %d", (int)pid);
 }
 
-static int enter(struct linux_node *n, pid_t pid, int *gate, int *output, struct child **ret,
+/* Our ends of what a child is born with; -1: it has none. */
+struct ends {
+	int gate, control, output;
+};
+
+static int enter(struct linux_node *n, pid_t pid, struct ends *ours, struct child **ret,
 		 struct err *err)
 {
 	auto_fd int pidfd = pidfd_open(pid, 0);
@@ -170,16 +181,17 @@ static int enter(struct linux_node *n, pid_t pid, int *gate, int *output, struct
 	struct child *c;
 
 	if (pidfd < 0)
-		return abandon(pid, gate, errno, err);
+		return abandon(pid, &ours->gate, errno, err);
 	if (linux_stat(pid, &st, err) <= 0)
-		return abandon(pid, gate, ESRCH, err);
+		return abandon(pid, &ours->gate, ESRCH, err);
 	who.start = st.start;
 	c = linux_child_add(n, &who);
 	if (!c)
-		return abandon(pid, gate, ENOMEM, err);
+		return abandon(pid, &ours->gate, ENOMEM, err);
 	c->pidfd = TAKE_FD(pidfd);
-	c->gate = TAKE_FD(*gate);
-	c->output = TAKE_FD(*output);
+	c->gate = TAKE_FD(ours->gate);
+	c->control = TAKE_FD(ours->control);
+	c->output = TAKE_FD(ours->output);
 	*ret = c;
 	return 0;
 }
@@ -204,28 +216,55 @@ static int born(struct birth *b, pid_t *ret, struct err *err)
 	return -lost.code;
 }
 
-static int spawn(struct node *node, const struct spawn *what, struct ident *ret, struct err *err)
+static int make_pair(int type, int *ours, int *theirs, struct err *err)
 {
-	auto_fd int output = -1;
-	auto_fd int ours = -1;
-	auto_fd int theirs = -1;
-	struct child *c = NULL;
 	int pair[2];
-	pid_t pid = -1;
+
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(err, errno, "spawn: a pair of sockets");
+	*ours = pair[0];
+	*theirs = pair[1];
+	return 0;
+}
+
+static void close_ends(struct ends *ends)
+{
+	close_fd(&ends->gate);
+	close_fd(&ends->control);
+	close_fd(&ends->output);
+}
+
+static int make_ends(const struct spawn *what, struct ends *ours, struct ends *theirs,
+		     struct err *err)
+{
 	int rc = check(what, err);
 
 	if (rc == 0)
-		rc = make_output(what, &output, err);
-	if (rc < 0)
-		return rc;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(err, errno, "spawn: a gate");
-	ours = pair[0];
-	theirs = pair[1];
-	rc = born(&(struct birth){ .what = what, .node = linux_of(node), .parent = getpid(),
-				   .gate = theirs, .output = output }, &pid, err);
+		rc = make_output(what, &ours->output, err);
 	if (rc == 0)
-		rc = enter(linux_of(node), pid, &ours, &output, &c, err);
+		rc = make_pair(SOCK_SEQPACKET, &ours->gate, &theirs->gate, err);
+	if (rc == 0 && what->controls)
+		rc = make_pair(SOCK_STREAM, &ours->control, &theirs->control, err);
+	return rc;
+}
+
+static int spawn(struct node *node, const struct spawn *what, struct ident *ret, struct err *err)
+{
+	struct ends ours = { -1, -1, -1 };
+	struct ends theirs = { -1, -1, -1 };
+	struct child *c = NULL;
+	pid_t pid = -1;
+	int rc = make_ends(what, &ours, &theirs, err);
+
+	if (rc == 0)
+		rc = born(&(struct birth){ .what = what, .node = linux_of(node),
+					   .parent = getpid(), .gate = theirs.gate,
+					   .control = theirs.control, .output = ours.output },
+			  &pid, err);
+	if (rc == 0)
+		rc = enter(linux_of(node), pid, &ours, &c, err);
+	close_ends(&ours);
+	close_ends(&theirs);
 	if (rc < 0)
 		return rc;
 	c->talks = what->talks;

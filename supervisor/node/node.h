@@ -107,6 +107,7 @@ enum job {
 	                      inherits: nothing stops it from writing on           */
 #define SPAWN_PASS_MAX 8
 #define SPAWN_TALK_FD  3 /* of a child that talks: its end */
+#define SPAWN_CONTROL_FD 4 /* of one with .controls: that of its control */
 
 struct spawn {
 	enum job job;
@@ -126,6 +127,8 @@ struct spawn {
 	bool die_with_us;        /* PR_SET_PDEATHSIG SIGKILL, parent checked      */
 	bool talks;              /* its gate stays open, for tell() and hear(); not together
 	                            with keep or pass                              */
+	bool controls;           /* who talks has a stream to us besides, which stays open
+	                            over its exec: for control_tell()               */
 	const char *pidns;       /* the pid namespace it is born in: NULL ours, "" a new
 	                            one, or a path; not together with die_with_us   */
 };
@@ -184,6 +187,16 @@ struct node {
 	int (*tell)(struct node *n, const struct ident *child, const char *text, struct err *err);
 	int (*hear)(struct node *n, const struct ident *child, char **ret, struct err *err);
 	int (*talk_fd)(struct node *n, const struct ident *child, struct err *err);
+	/* With what a child that was spawned with .controls has become: a stream of lines,
+	 * each of less than 16 KiB. control_tell(): @text has its line ends; -EPIPE it has
+	 * closed its end, -EAGAIN it does not read. control_hear(): 1 and *ret, one line
+	 * without its end, the caller's to free; 0 there is none yet; -EPIPE no more come,
+	 * -EMSGSIZE a longer one. control_fd(): readable when more has come; lent; -EPIPE. */
+	int (*control_tell)(struct node *n, const struct ident *child, const char *text,
+			    struct err *err);
+	int (*control_hear)(struct node *n, const struct ident *child, char **ret,
+			    struct err *err);
+	int (*control_fd)(struct node *n, const struct ident *child, struct err *err);
 	/* Close the watch without reaping. */
 	void (*forget)(struct node *n, const struct ident *who);
 

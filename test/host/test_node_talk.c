@@ -5,6 +5,7 @@
 
 #include "journal/base/cleanup.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -134,6 +135,87 @@ static void test_a_child_may_be_the_first_of_its_pid_namespace(void **state)
 	assert_int_equal(WEXITSTATUS(node_rig_end(rig, &who)), 3);
 }
 
+/* Becomes a shell that answers by its control, which all it had besides does not reach. */
+static int becomes_a_monitor(void *arg)
+{
+	static const char script[] =
+		"printf '{\"hello\":1}\\n{\"ha' >&4; read -r line <&4; printf 'lf\":2}\\n%s\\n' \"$line\" "
+		">&4; [ ! -e /proc/self/fd/3 ] || echo 3 >&4; read -r line <&4; head -c 20000 /dev/zero "
+		">&4; exit 4";
+
+	(void)arg;
+	return execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+}
+
+static struct ident controlled(struct node_rig *rig)
+{
+	const struct spawn what = { .job = JOB_CALL, .call = becomes_a_monitor, .in = SPAWN_NULL,
+				    .out = SPAWN_NULL, .err = SPAWN_NULL, .talks = true,
+				    .controls = true };
+	struct err err = ERR_INIT;
+	struct ident who;
+
+	if (rig->n->spawn(rig->n, &what, &who, &err) < 0 || rig->n->spawn_go(rig->n, &who, &err) < 0)
+		fail_msg("%s", err.text);
+	return who;
+}
+
+/* What control_hear() says at last, and a line. */
+static int control_heard(struct node_rig *rig, const struct ident *who, char **ret)
+{
+	struct err err = ERR_INIT;
+	int rc;
+
+	while ((rc = rig->n->control_hear(rig->n, who, ret, &err)) == 0) {
+		struct pollfd p = { .fd = rig->n->control_fd(rig->n, who, &err), .events = POLLIN };
+
+		assert_true(p.fd >= 0);
+		assert_int_equal(poll(&p, 1, 10000), 1);
+	}
+	return rc;
+}
+
+static void control_says(struct node_rig *rig, const struct ident *who, const char *expected)
+{
+	auto_free char *line = NULL;
+
+	assert_int_equal(control_heard(rig, who, &line), 1);
+	assert_string_equal(line, expected);
+}
+
+static void test_what_it_becomes_is_heard_line_by_line(void **state)
+{
+	struct node_rig *rig = *state;
+	int before = node_rig_descriptors();
+	struct ident who = controlled(rig);
+	char *line = NULL;
+
+	assert_null(heard(rig, &who)); /* the exec has closed its talk */
+	control_says(rig, &who, "{\"hello\":1}");
+	assert_int_equal(rig->n->control_tell(rig->n, &who, "you\n", NULL), 0);
+	control_says(rig, &who, "{\"half\":2}");
+	control_says(rig, &who, "you");
+	assert_int_equal(rig->n->control_tell(rig->n, &who, "on\n", NULL), 0);
+	assert_int_equal(control_heard(rig, &who, &line), -EMSGSIZE);
+	assert_int_equal(WEXITSTATUS(node_rig_end(rig, &who)), 4);
+	assert_int_equal(rig->n->control_hear(rig->n, &who, &line, NULL), -EPIPE);
+	assert_int_equal(rig->n->control_tell(rig->n, &who, "x", NULL), -EPIPE);
+	assert_int_equal(rig->n->control_fd(rig->n, &who, NULL), -EPIPE);
+	assert_int_equal(node_rig_descriptors(), before);
+}
+
+static void test_who_has_no_control_is_told_nothing(void **state)
+{
+	struct node_rig *rig = *state;
+	struct ident who = talker(rig, says_and_goes, NULL);
+	char *line = NULL;
+
+	assert_int_equal(rig->n->control_tell(rig->n, &who, "x", NULL), -EPIPE);
+	assert_int_equal(rig->n->control_hear(rig->n, &who, &line, NULL), -EPIPE);
+	hears(rig, &who, "last");
+	assert_int_equal(WEXITSTATUS(node_rig_end(rig, &who)), 3);
+}
+
 static void test_a_pid_namespace_that_is_none_is_refused(void **state)
 {
 	struct node_rig *rig = *state;
@@ -156,6 +238,8 @@ int main(void)
 		T(test_its_last_word_is_heard_after_it_was_reaped),
 		T(test_when_it_is_forgotten_it_hears_the_end),
 		T(test_a_child_may_be_the_first_of_its_pid_namespace),
+		T(test_what_it_becomes_is_heard_line_by_line),
+		T(test_who_has_no_control_is_told_nothing),
 		T(test_a_pid_namespace_that_is_none_is_refused),
 	};
 

@@ -149,6 +149,7 @@ static int fake_spawn(struct node *n, const struct spawn *what, struct ident *re
 	f->job = what->job;
 	f->gate_open = false;
 	f->call = what->call;
+	f->controls = what->controls;
 	f->line[0] = '\0';
 	(void)snprintf(f->cwd, sizeof(f->cwd), "%s", what->cwd ? what->cwd : "/");
 	if (what->args)

@@ -61,6 +61,7 @@ struct fake_node {
 	char line[4096]; /* argv joined by blanks, or the job's args */
 	char cwd[256];
 	bool gate_open;
+	bool controls;
 	struct ident child;
 	const char *output;
 	int (*call)(void *arg);
