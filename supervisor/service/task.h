@@ -89,6 +89,7 @@ struct task {
 	struct waiter *waiters;
 	struct event *init_gone;  /* its pidfd; NULL: not watched              */
 	struct event *grace;      /* of a monitor that was asked to end; NULL: none was */
+	int grace_again_s;        /* until it is tried to be killed again, if it can't be */
 	struct event *share_gone; /* virtiofsd's pidfd; NULL: not watched      */
 	struct ident share;       /* virtiofsd; pid 0: there is none, or not yet */
 	bool share_over;          /* its end was seen                           */
