@@ -184,6 +184,8 @@ static int set_one(void *arg, const struct toml_value *value, struct err *err)
 		return set_seconds(&c->idle_exit_s, value, err);
 	if (strcmp(value->key, "monitor_grace_s") == 0)
 		return set_seconds(&c->monitor_grace_s, value, err);
+	if (strcmp(value->key, "power_button") == 0)
+		return set_bool(&c->power_button, value, err);
 	if (strcmp(value->key, "debug") == 0)
 		return set_bool(&c->debug, value, err);
 	return err_say(err, EINVAL, "unknown key \"%s\"", value->key);
@@ -203,6 +205,7 @@ static int set_defaults(struct config *c, struct err *err)
 		.runtime_timeout_s = 120,
 		.idle_exit_s = 60,
 		.monitor_grace_s = 10,
+		.power_button = true,
 	};
 	if (c->file && c->journal && c->run && c->runtime)
 		return 0;

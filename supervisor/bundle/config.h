@@ -44,6 +44,7 @@ struct config {
 	int runtime_timeout_s;            /* runtime_timeout_s = 120: one CLI call   */
 	int idle_exit_s;                  /* idle_exit_s = 60: a shim without a task */
 	int monitor_grace_s;              /* monitor_grace_s = 10: from SIGTERM to SIGKILL */
+	bool power_button;                /* power_button = true: SIGTERM presses it    */
 	bool debug;                       /* debug = false                          */
 };
 

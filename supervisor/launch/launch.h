@@ -13,7 +13,7 @@
  *   3 {"ready":true, ...} is told; it waits. End of file: our shim is dead, it exits.
  *     Told {"claim":true}, it says {"claimed":true} or {"busy":true} and waits on: see disk.c
  *   4 it is told {"argv":[...]}; user, capabilities, no_new_privs; {"exec":true} is
- *     told; exec, which closes its end
+ *     told; exec, which closes its end. What it has at SPAWN_CONTROL_FD is the monitor's
  *
  * That of a sandbox has an empty root instead, sets its sysctls, has no capabilities when
  * it is ready, and 4 is: told {"pause":true}, {"exec":true} is told, its end is closed.

@@ -5,7 +5,8 @@
  *
  * want: { "id", "bundle", "unikernel", "console": path of a console socket; or "sandbox":
  *         see engine/plan.h }
- * have: { "accel": "kvm" | "tcg" | "none", "init": identity, "console_folder": identity }
+ * have: { "accel": "kvm" | "tcg" | "none", "init": identity, "console_folder": identity,
+ *         "power": true if its guest's power button can be pressed: see guest/power.h }
  *
  *   1 forked held, in its pid namespace; its row as a child is committed, it goes on
  *   2 it joins the cgroups, makes its namespaces and its root (supervisor/launch/), and
@@ -53,6 +54,14 @@ static const char *accel_of(const struct monitor *monitor, const struct config *
 	return monitor->kvm == KVM_MUST || config->accel == ACCEL_KVM ? "kvm" : "may";
 }
 
+static bool hears_button(struct step *step, const struct monitor *monitor,
+			 const struct config *config)
+{
+	const struct guest *guest = guest_find(json_text(member(step->want, "unikernel"), "type", ""));
+
+	return config->power_button && monitor->power && guest && guest->power;
+}
+
 static bool writes(json_object *choice)
 {
 	const char *name = json_text(choice, "choice", "");
@@ -94,7 +103,10 @@ static int put_choice(json_object *args, struct step *step, struct step_env *env
 	json_put_text(args, "accel", accel_of(monitor, env->config));
 	json_put(args, "writable", json_object_new_boolean(writes(choice)));
 	put_disk(args, step, choice);
-	return 0;
+	if (!hears_button(step, monitor, env->config))
+		return 0;
+	json_put(step->have, "power", json_object_new_boolean(true));
+	return step_save(step, env, err);
 }
 
 /* Of virtiofsd, if there is one. */
@@ -251,6 +263,7 @@ static int spawn_it(struct step *step, struct step_env *env, json_object *args, 
 		.out = env->stdio[1],
 		.err = env->stdio[2],
 		.talks = true,
+		.controls = json_true(step->have, "power"),
 		.pidns = pidns,
 	};
 

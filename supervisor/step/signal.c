@@ -4,12 +4,15 @@
  *
  * want: { "runtime", "root", "id", "bundle", "systemd", "signal": n, "all": bool,
  *         "paused": bool }
- * have: { }
+ * have: { "until_ms": until when a power button's answer is waited for }
  *
  * By pidfd where init takes signals like any process; by the runtime's kill where it
  * must do more: all processes, a frozen cgroup, a monitor with its own way to stop.
+ * SIGTERM to a monitor of ours is the press of its guest's power button, where that can be
+ * heard; if that fails, the signal is sent after all.
  * -ESRCH is what the caller reads as "not found"; ENOENT may be any missing file.
  */
+#include "supervisor/guest/power.h"
 #include "supervisor/oci/cli.h"
 #include "supervisor/step/ending.h"
 
@@ -35,11 +38,30 @@ static int by_pidfd(struct step *step, struct step_env *env, bool again, struct 
 	return rc;
 }
 
-/* A monitor is one process; frozen, it takes a SIGKILL when it goes on. */
-static int to_monitor(struct step *step, struct step_env *env, bool again, struct err *err)
+static bool asks_guest(struct step *step, struct step_env *env)
 {
-	int rc = by_pidfd(step, env, again, err);
+	return json_int(step->want, "signal", 0) == SIGTERM && !json_true(step->want, "paused") &&
+	       power_can_be_asked(env);
+}
 
+/* A monitor is one process; frozen, it takes a SIGKILL when it goes on. */
+static int to_monitor(struct step *step, struct step_env *env, const struct wake *wake,
+		      struct wait *next, struct err *err)
+{
+	struct err why = ERR_INIT;
+	bool asks = asks_guest(step, env);
+	int rc = asks ? power_ask(step, env, wake, next, &why) : -ENOTSUP;
+
+	if (rc >= 0)
+		return rc;
+	if (rc == -ESTALE) { /* the task is another's */
+		*err = why;
+		return rc;
+	}
+	rc = by_pidfd(step, env, wake->why == WAKE_RESUME, err);
+	if (rc == 0 && asks)
+		step_note(step, env, "its guest could not be asked to power off (%s): its monitor got "
+			  "SIGTERM", why.text);
 	if (rc == 0 && json_true(step->want, "paused") && json_int(step->want, "signal", 0) == SIGKILL)
 		step_thaw_monitor(env);
 	return rc;
@@ -93,7 +115,7 @@ static int signal_apply(struct step *step, struct step_env *env, const struct wa
 		return err_say(err, EINTR, "unknown error after kill: it was interrupted, and may "
 			       "have happened");
 	if (runtime_is_none(kind))
-		return to_monitor(step, env, again, err);
+		return to_monitor(step, env, wake, next, err);
 	if (again || wake->why == WAKE_BEGIN) {
 		if (runtime_takes_pidfd(kind) && !json_true(step->want, "all") &&
 		    !json_true(step->want, "paused") && step->task->init.pid > 0)

@@ -127,6 +127,11 @@ static void qemu_machine(struct words *w, const struct launch *l)
 	option(w, "-serial", "stdio");
 	option(w, "-monitor", "none");
 	option_number(w, "-smp", cpus(l));
+	if (l->control) {
+		add(w, "-chardev");
+		add(w, "socket,id=control,fd=%d", l->control);
+		option(w, "-mon", "chardev=control,mode=control");
+	}
 	if (l->seccomp)
 		option(w, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
 				      "resourcecontrol=deny");

@@ -58,6 +58,7 @@ struct launch {
 	const char *share_socket; /* of virtiofsd; NULL: none                      */
 	uint32_t cid;             /* vsock; 0: none                                */
 	const char *cid_socket;   /* firecracker, cloud-hypervisor: its other end  */
+	int control;              /* qemu: descriptor it has, to be asked by; 0: none */
 	const char *config;       /* firecracker: where launch_config() will lie   */
 };
 

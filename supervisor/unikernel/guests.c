@@ -404,7 +404,7 @@ int guest_conf(const struct guest_conf *conf, char **ret, struct err *err)
 
 const struct guest guests[] = {
 	{ "linux", .block = true, .fs = { "ext2", "ext3", "ext4", "9pfs", "virtiofs" },
-	  .ipv6 = true, .both = true, .qemu = { "-no-reboot", "-nodefaults" },
+	  .ipv6 = true, .both = true, .power = true, .qemu = { "-no-reboot", "-nodefaults" },
 	  .cmdline = linux_cmdline },
 	{ "unikraft", .fs = { "9pfs" }, .cmdline = unikraft_cmdline },
 	{ "rumprun", .block = true, .fs = { "ext2" }, .net_name = "tap",
@@ -416,7 +416,7 @@ const struct guest guests[] = {
 	{ "mewz", .qemu = { "-no-reboot", "-device", "isa-debug-exit,iobase=0x501,iosize=2" },
 	  .cmdline = mewz_cmdline },
 	{ "hermit", .qemu = { "-no-reboot" }, .cmdline = hermit_cmdline },
-	{ "freebsd", .block = true, .fs = { "ext2" } },
+	{ "freebsd", .block = true, .fs = { "ext2" }, .power = true },
 	{ .name = NULL },
 };
 

@@ -68,6 +68,7 @@ struct guest {
 	bool both;                      /* and that beside an IPv4 one,         */
 	int both_since;                 /* from this major version on           */
 	bool no_scope;                  /* its gateway can't be link-local      */
+	bool power;                     /* it can hear a power button           */
 	const char *qemu[GUEST_EXTRA_MAX + 1]; /* words that QEMU needs for it   */
 	int (*cmdline)(const struct guest_in *in, char **ret, struct err *err);
 };

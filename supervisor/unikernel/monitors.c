@@ -12,7 +12,7 @@
 
 const struct monitor monitors[] = {
 	{ "qemu", QEMU, { "linux", "unikraft", "mirage", "mewz", "hermit", "freebsd" },
-	  .block = true, .virtiofs = true, .p9 = true, .kvm = KVM_MAY },
+	  .block = true, .virtiofs = true, .p9 = true, .power = true, .kvm = KVM_MAY },
 	{ "firecracker", "firecracker", { "linux", "unikraft", "freebsd" }, .block = true,
 	  .kvm = KVM_MUST },
 	{ "cloud-hypervisor", "cloud-hypervisor", { "linux" }, .block = true, .virtiofs = true,

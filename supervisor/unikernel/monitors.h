@@ -29,6 +29,7 @@ struct monitor {
 	const char *types[MONITOR_TYPES_MAX + 1]; /* NULL-terminated         */
 	bool block;         /* it has disks                                 */
 	bool virtiofs, p9;  /* it shares folders so                         */
+	bool power;         /* it presses a power button when it is asked   */
 	enum monitor_kvm kvm;
 };
 

@@ -3,6 +3,7 @@
 
 #include "journal/base/cleanup.h"
 #include "supervisor/launch/launch.h"
+#include "supervisor/node/node.h"
 #include "supervisor/step/step.h"
 #include "supervisor/unikernel/argv.h"
 
@@ -254,6 +255,7 @@ static int fill(struct making *o, const struct order_in *in, struct err *err)
 	o->launch.kvm = strcmp(json_text(in->launch, "accel", ""), "kvm") == 0;
 	o->launch.seccomp = member(member(in->spec->json, "linux"), "seccomp") != NULL;
 	o->launch.config = CONFIG;
+	o->launch.control = json_true(in->launch, "power") ? SPAWN_CONTROL_FD : 0;
 	rc = put_rootfs(o, in, err);
 	if (rc == 0)
 		rc = put_net(o, in->net, err);

@@ -62,14 +62,19 @@ static int talk_nowhere(struct node *node, const struct ident *who, struct err *
 	return err_say(err, ENOENT, "it has no talk");
 }
 
-static void open_with(struct rig *r, const char *kind, const char *spec)
+static void open_wanting(struct rig *r, const char *kind, const char *want, const char *spec)
 {
-	rig_open(r, kind, WANT);
+	rig_open(r, kind, want);
 	r->f.node.hear = hear_nothing;
 	r->f.node.talk_fd = talk_nowhere;
 	fake_add_dir(&r->f, "/b/c1");
 	fake_add_file(&r->f, "/b/c1/config.json", spec);
 	(void)rig_probe(r);
+}
+
+static void open_with(struct rig *r, const char *kind, const char *spec)
+{
+	open_wanting(r, kind, WANT, spec);
 }
 
 static void open_launch(struct rig *r, const char *spec)
@@ -150,6 +155,33 @@ static void what_is_not_heeded_is_noted_by_name(void **state)
 	assert_false(rig_noted(&r, "selinuxLabel"));
 	assert_false(rig_noted(&r, "sysctl"));
 	rig_close(&r);
+}
+
+static void has_a_button(const char *type, const char *monitor, bool wanted, bool has)
+{
+	char want[160];
+	struct rig r;
+
+	(void)snprintf(want, sizeof(want), "{'id':'c1','bundle':'/b/c1','unikernel':{'type':'%s',"
+		       "'monitor':'%s'}}", type, monitor);
+	open_wanting(&r, "launch", want, "{\"root\":{\"path\":\"rootfs\"}}");
+	r.config.power_button = wanted;
+	add_before(&r, "cgroup", "{\"folders\":[]}");
+	add_before(&r, "rootfs-choice", "{\"choice\":\"none\",\"monitor\":\"/m\"}");
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(r.f.controls, has);
+	assert_true(!strstr(rig_have(&r), "'power':true") == !has);
+	rig_close(&r);
+}
+
+static void a_guest_that_hears_its_power_button_can_be_asked(void **state)
+{
+	(void)state;
+	has_a_button("linux", "qemu", true, true);
+	has_a_button("linux", "qemu", false, false);
+	has_a_button("linux", "firecracker", true, false);
+	has_a_button("unikraft", "qemu", true, false);
+	has_a_button("mewz", "qemu", true, false);
 }
 
 static void a_terminal_is_for_both_or_for_none(void **state)
@@ -413,6 +445,7 @@ int main(void)
 		cmocka_unit_test(proc_is_shown_of_a_pid_namespace_of_its_own_alone),
 		cmocka_unit_test(a_guest_that_writes_to_a_read_only_root_is_refused),
 		cmocka_unit_test(what_is_not_heeded_is_noted_by_name),
+		cmocka_unit_test(a_guest_that_hears_its_power_button_can_be_asked),
 		cmocka_unit_test(a_list_of_processors_that_is_too_long_is_not_cut),
 		cmocka_unit_test(a_terminal_is_for_both_or_for_none),
 		cmocka_unit_test(another_choice_needs_no_virtiofsd),

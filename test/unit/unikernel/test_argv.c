@@ -137,6 +137,17 @@ static void qemu_shares_folders(void **state)
 	     "-no-reboot\n-nodefaults\n-append\na b\n");
 }
 
+static void qemu_is_asked_by_the_descriptor_it_has(void **state)
+{
+	struct launch l = small("qemu", "linux");
+
+	(void)state;
+	l.control = 4;
+	runs(&l, QEMU_256("host", "kvm")
+	     "-chardev\nsocket,id=control,fd=4\n-mon\nchardev=control,mode=control\n"
+	     "-kernel\n/my kernels/k\n-nic\nnone\n-no-reboot\n-nodefaults\n-append\na b\n");
+}
+
 static void firecracker_gets_a_file(void **state)
 {
 	struct launch l = full("firecracker", "linux");
@@ -304,6 +315,7 @@ int main(void)
 		cmocka_unit_test(qemu_with_all_devices),
 		cmocka_unit_test(qemu_of_other_guests_differs_where_they_do),
 		cmocka_unit_test(qemu_shares_folders),
+		cmocka_unit_test(qemu_is_asked_by_the_descriptor_it_has),
 		cmocka_unit_test(firecracker_gets_a_file),
 		cmocka_unit_test(firecracker_without_devices_has_empty_lists),
 		cmocka_unit_test(cloud_hypervisor_has_its_words),
