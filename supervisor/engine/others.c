@@ -68,7 +68,8 @@ static int not_forgotten(void *arg, const struct task_key *key, const char *file
 
 	if (!same_shim(arg, key, file))
 		return 0;
-	if (journal_open(&j, o->w->place, key, JOURNAL_READ, NULL) < 0)
+	if (work_late(o->w) ||
+	    journal_open(&j, o->w->place, key, JOURNAL_READ, NULL) < 0)
 		return 1;
 	if (journal_task(j, &task, NULL) == 0) {
 		known = task_known(o->w->engine, &task, NULL);
@@ -92,6 +93,8 @@ static int count_known(void *arg, const struct task_key *key, const char *file)
 	struct journal *j = NULL;
 	struct task_row task;
 
+	if (work_late(o->w)) /* who is not counted keeps the shim */
+		return 1;
 	if (!same_shim(arg, key, file) ||
 	    journal_open(&j, o->w->place, key, JOURNAL_READ, NULL) < 0)
 		return 0;
@@ -111,6 +114,8 @@ static int ask_other(void *arg, const struct task_key *key, const char *file)
 	pid_t owner = 0;
 
 	(void)file;
+	if (work_late(o->w))
+		return 1;
 	if (!other(o, key, &owner) ||
 	    journal_open(&j, o->w->place, key, JOURNAL_READ, NULL) < 0)
 		return 0;
@@ -128,21 +133,35 @@ bool work_forgotten(struct work *w)
 {
 	struct others o = { .w = w };
 	bool anyway = (w->flags & RECOVER_FORGOTTEN) != 0;
+	struct err err = ERR_INIT;
+	int known;
 
 	if (w->flags & RECOVER_BOOT) {
 		(void)snprintf(w->why_forgotten, sizeof(w->why_forgotten), "its shim lives");
 		return false;
 	}
 	/* The cheap answer first: most living tasks are known. */
-	if (task_known(w->engine, &w->task, NULL) == 1) {
+	known = task_known(w->engine, &w->task, &err);
+	if (known == 1) {
 		(void)snprintf(w->why_forgotten, sizeof(w->why_forgotten),
 			       "its shim lives and containerd knows it");
 		return false;
 	}
+	/* A daemon that does not answer is not asked about the others: each takes seconds. */
+	if (known < 0 && !anyway) {
+		(void)snprintf(w->why_forgotten, sizeof(w->why_forgotten), "its shim lives; %.900s",
+			       err.text);
+		return false;
+	}
 	if (!anyway)
 		(void)journal_list(w->place, JOURNAL_LIVE, ask_other, &o, NULL);
-	if (w->shared)
+	if (w->shared && known == 0)
 		(void)journal_list(w->place, JOURNAL_LIVE, count_known, &o, NULL);
+	if (work_late(w)) {
+		(void)snprintf(w->why_forgotten, sizeof(w->why_forgotten), "its shim lives; the time "
+			       "was over before containerd had said more; the next recovery asks");
+		return false;
+	}
 	return task_forgotten(w->engine, &w->task, o.known || o.living == 0, o.members, anyway,
 			      w->why_forgotten) == 1;
 }

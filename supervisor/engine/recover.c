@@ -48,7 +48,7 @@ static int answer(struct work *w, enum recover_result result, const char *why)
 	return 0;
 }
 
-static bool late(const struct work *w)
+bool work_late(const struct work *w)
 {
 	return w->deadline_ms && w->node->now_ms(w->node) >= w->deadline_ms;
 }
@@ -134,7 +134,7 @@ static int own_after_death(struct work *w, struct err *err)
 	int64_t end = w->node->now_ms(w->node) + LOCK_WAIT_MS;
 	int r;
 
-	while ((r = own(w, err)) == -EAGAIN && !late(w) && w->node->now_ms(w->node) < end)
+	while ((r = own(w, err)) == -EAGAIN && !work_late(w) && w->node->now_ms(w->node) < end)
 		drive_pause(w->node, LOCK_LOOK_MS);
 	return r;
 }
@@ -145,10 +145,10 @@ static int released(struct work *w, pid_t owner)
 	int64_t end = w->node->now_ms(w->node) + LOCK_WAIT_MS;
 	pid_t now = owner;
 
-	while (now == owner && !late(w) && w->node->now_ms(w->node) < end) {
+	while (now == owner && !work_late(w) && w->node->now_ms(w->node) < end) {
 		drive_pause(w->node, LOCK_LOOK_MS);
 		if (journal_owner(w->place, &w->ret->key, &now, NULL) < 0)
-			now = 0;
+			now = owner; /* nobody can say, which is no answer */
 	}
 	if (now == owner)
 		return answer(w, RECOVER_LEFT, "its shim lets go of it; the next recovery looks");

@@ -38,6 +38,9 @@ struct work {
  * is asked. */
 bool shim_is_young(struct node *node, const struct ident *shim);
 
+/* Is the time over? */
+bool work_late(const struct work *w);
+
 /* Is its shim the owner of another live task? */
 bool work_shim_serves_others(struct work *w);
 

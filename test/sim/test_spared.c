@@ -50,6 +50,18 @@ static void a_daemon_that_is_down_forgets_nothing(void **state)
 	stage_close(&s);
 }
 
+static void a_daemon_that_is_down_is_asked_once(void **state)
+{
+	struct stage s = { .until = 0, .shared = true };
+
+	(void)state;
+	stage_open(&s);
+	s.sim->containerd_down = true;
+	assert_int_equal(with_a_living_shim(&s, 0), PART_HEALTHY);
+	assert_int_equal(s.sim->asked, 1);
+	stage_close(&s);
+}
+
 static void what_containerd_knows_a_second_later_is_left_alone(void **state)
 {
 	struct stage s = { .until = 0 };
@@ -281,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_known_task_of_a_living_shim_is_left_alone),
 		TEST(a_daemon_that_is_down_forgets_nothing),
+		TEST(a_daemon_that_is_down_is_asked_once),
 		TEST(what_containerd_knows_a_second_later_is_left_alone),
 		TEST(a_shim_of_other_tasks_is_not_killed_for_one),
 		TEST(a_client_keeps_a_shim),
