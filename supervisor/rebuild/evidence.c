@@ -30,6 +30,7 @@ struct search {
 	struct work *w;
 	struct evidence *ev;
 	bool done;        /* it is the history that is read               */
+	int rc;           /* < 0: a task could not be looked at           */
 	char *tasks;      /* the folder above <ns>/<id>, of bundles       */
 	char *roots;      /* the folder above <ns>, of the runtime's state */
 	char *runtime;
@@ -58,12 +59,12 @@ void evidence_clear(struct evidence *ev)
 
 /* ---- the address ------------------------------------------------------------------------ */
 
-/* @path without @tail; NULL: it does not end so. */
-static char *before(const char *path, const char *tail)
+/* The length of @path without @tail; 0: it does not end so. */
+static size_t before(const char *path, const char *tail)
 {
 	size_t len = strlen(path), cut = strlen(tail);
 
-	return len > cut && strcmp(path + len - cut, tail) == 0 ? strndup(path, len - cut) : NULL;
+	return len > cut && strcmp(path + len - cut, tail) == 0 ? len - cut : 0;
 }
 
 static bool hashes_to(const struct task_key *key, const char *address)
@@ -74,25 +75,30 @@ static bool hashes_to(const struct task_key *key, const char *address)
 	       strcmp(made.daemon, key->daemon) == 0;
 }
 
+/* Nothing, if it is known or the text is empty. */
+static void keep(struct search *s, char **to, const char *text, size_t len)
+{
+	if (*to || !len)
+		return;
+	*to = strndup(text, len);
+	if (!*to)
+		s->rc = -ENOMEM;
+}
+
 static void learn(struct search *s, const struct task_row *task)
 {
 	char tail[2 * JOURNAL_ID_MAX + 8];
 	const char *slash = strrchr(task->socket, '/');
 
 	(void)snprintf(tail, sizeof(tail), "/%s/%s", task->key.ns, task->key.id);
-	if (!s->tasks)
-		s->tasks = before(task->bundle, tail);
+	keep(s, &s->tasks, task->bundle, before(task->bundle, tail));
 	(void)snprintf(tail, sizeof(tail), "/%s", task->key.ns);
-	if (!s->roots)
-		s->roots = before(task->runtime_root, tail);
-	if (!s->runtime && task->runtime[0] == '/')
-		s->runtime = strdup(task->runtime);
-	if (!s->socket_dir && slash > task->socket)
-		s->socket_dir = strndup(task->socket, (size_t)(slash - task->socket));
-	if (!s->ev->address)
-		s->ev->address = strdup(task->address);
-	if (!s->ev->ttrpc_address && task->ttrpc_address[0])
-		s->ev->ttrpc_address = strdup(task->ttrpc_address);
+	keep(s, &s->roots, task->runtime_root, before(task->runtime_root, tail));
+	if (task->runtime[0] == '/')
+		keep(s, &s->runtime, task->runtime, strlen(task->runtime));
+	keep(s, &s->socket_dir, task->socket, slash ? (size_t)(slash - task->socket) : 0);
+	keep(s, &s->ev->address, task->address, strlen(task->address));
+	keep(s, &s->ev->ttrpc_address, task->ttrpc_address, strlen(task->ttrpc_address));
 }
 
 /* Stops at the first that says it all. */
@@ -102,19 +108,23 @@ static int look_at_task(void *arg, const struct task_key *key, const char *file)
 	const struct task_key *ours = &s->w->ret->key;
 	struct journal *j = NULL;
 	struct task_row task;
+	int r;
 
 	if (strcmp(key->daemon, ours->daemon) != 0)
 		return 0;
-	if ((s->done ? journal_open_file(&j, file, NULL)
-		     : journal_open(&j, s->w->place, key, JOURNAL_READ, NULL)) < 0)
-		return 0;
-	if (journal_task(j, &task, NULL) == 0) {
+	r = s->done ? journal_open_file(&j, file, NULL)
+		    : journal_open(&j, s->w->place, key, JOURNAL_READ, NULL);
+	if (r == 0)
+		r = journal_task(j, &task, NULL);
+	if (r == 0) {
 		if (hashes_to(ours, task.address))
 			learn(s, &task);
 		task_row_clear(&task);
 	}
 	journal_close(j);
-	return s->tasks && s->roots && s->runtime && s->socket_dir;
+	if (evidence_unseen(r))
+		s->rc = r;
+	return s->rc < 0 || (s->tasks && s->roots && s->runtime && s->socket_dir);
 }
 
 static int find_address(struct search *s, struct err *err)
@@ -125,14 +135,16 @@ static int find_address(struct search *s, struct err *err)
 	int r;
 
 	if (said && hashes_to(key, said))
-		ev->address = strdup(said);
+		keep(s, &ev->address, said, strlen(said));
 	r = journal_list(s->w->place, JOURNAL_LIVE, look_at_task, s, err);
 	s->done = true;
 	if (r == 0)
 		r = journal_list(s->w->place, JOURNAL_DONE, look_at_task, s, err);
-	for (size_t i = 0; i < ARRAY_SIZE(usual_addresses) && !ev->address; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(usual_addresses); i++)
 		if (hashes_to(key, usual_addresses[i]))
-			ev->address = strdup(usual_addresses[i]);
+			keep(s, &ev->address, usual_addresses[i], strlen(usual_addresses[i]));
+	if (s->rc < 0)
+		return err_set(err, -s->rc, "look at what other tasks of its containerd say");
 	return r < 0 ? r : 0;
 }
 
@@ -177,18 +189,29 @@ static const char *last(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static json_object *read_json(struct node *n, const char *folder, const char *name)
+bool evidence_unseen(int rc)
+{
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
+/* 1 and *ret; 0: there is none, or it says nothing. */
+static int read_json(json_object **ret, struct node *n, const char *folder, const char *name,
+		     struct err *err)
 {
 	auto_free char *path = NULL;
 	auto_free char *text = NULL;
 	size_t len;
+	int r;
 
 	if (asprintf(&path, "%s/%s", folder, name) < 0) {
 		path = NULL;
-		return NULL;
+		return err_set(err, ENOMEM, "read %s/%s", folder, name);
 	}
-	return n->read_file(n, path, STATE_MAX, &text, &len, NULL) < 0 ? NULL
-								      : json_read(text);
+	r = n->read_file(n, path, STATE_MAX, &text, &len, err);
+	if (r < 0)
+		return evidence_unseen(r) ? r : 0;
+	*ret = json_read(text);
+	return *ret != NULL;
 }
 
 /* crun and the OCI's own state name the bundle; runc has it among its labels. "": neither;
@@ -219,27 +242,29 @@ static bool names_bundle(json_object *state, const char *bundle)
 }
 
 /* 1: its address file names the task's socket; -ESTALE: another one; 0: there is none. */
-static int read_address(struct search *s, const char *bundle)
+static int read_address(struct search *s, const char *bundle, struct err *err)
 {
 	struct node *n = s->w->node;
 	struct evidence *ev = s->ev;
 	auto_free char *path = NULL;
 	auto_free char *text = NULL;
 	size_t len;
+	int r;
 
 	if (asprintf(&path, "%s/address", bundle) < 0) {
 		path = NULL;
-		return -ENOMEM;
+		return err_set(err, ENOMEM, "look at bundle %s", bundle);
 	}
-	if (n->read_file(n, path, ADDRESS_MAX, &text, &len, NULL) < 0)
-		return 0;
+	r = n->read_file(n, path, ADDRESS_MAX, &text, &len, err);
+	if (r < 0)
+		return evidence_unseen(r) ? r : 0;
 	if (!ev->socket || strncmp(text, "unix:///", 8) != 0 ||
 	    strcmp(last(text), last(ev->socket)) != 0)
 		return -ESTALE;
 	/* The folder of sockets may be another one than is usual. */
 	free(ev->socket);
 	ev->socket = strdup(text + strlen("unix://"));
-	return ev->socket ? 1 : -ENOMEM;
+	return ev->socket ? 1 : err_set(err, ENOMEM, "look at bundle %s", bundle);
 }
 
 /* @sure: who named it knows. Takes the first that is proved. */
@@ -251,10 +276,8 @@ static int try_bundle(struct search *s, const char *path, bool sure, struct err 
 
 	if (ev->bundle)
 		return 0;
-	r = read_address(s, path);
-	if (r == -ENOMEM)
-		return err_set(err, ENOMEM, "look at bundle %s", path);
-	if (r < 0 || (r == 0 && !sure))
+	r = read_address(s, path, err);
+	if (r == -ESTALE || (r == 0 && !sure))
 		return 0;
 	if (r == 1)
 		r = check_nobody(s, ev->socket, err);
@@ -292,10 +315,13 @@ static int try_mounts(struct search *s, struct err *err)
 
 	(void)snprintf(tail, sizeof(tail), "/%s/%s/rootfs", key->ns, key->id);
 	for (size_t i = 0; r == 0 && i < list.n; i++) {
-		auto_free char *path = before(list.at[i].target, tail);
+		size_t len = before(list.at[i].target, tail);
+		auto_free char *path = len ? strndup(list.at[i].target, len) : NULL;
 
 		if (path)
 			r = try_beside(s, path, false, err);
+		else if (len)
+			r = err_set(err, ENOMEM, "look for a bundle");
 	}
 	mount_list_clear(&list);
 	return r;
@@ -314,11 +340,13 @@ static int try_named(struct search *s, const char *roots, struct err *err)
 		return err_set(err, ENOMEM, "look for the runtime's state");
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++) {
-		auto_json json_object *state = read_json(s->w->node, folder, files[i]);
-		const char *path = bundle_of(state);
+		auto_json json_object *state = NULL;
+		const char *path;
 
-		if (path[0] == '/')
-			r = try_bundle(s, path, false, err);
+		r = read_json(&state, s->w->node, folder, files[i], err);
+		path = bundle_of(state);
+		if (r == 1)
+			r = path[0] == '/' ? try_bundle(s, path, false, err) : 0;
 	}
 	return r;
 }
@@ -342,16 +370,23 @@ static int find_bundle(struct search *s, struct err *err)
 /* ---- the runtime's state ---------------------------------------------------------------------- */
 
 /* The kind of runtime whose state this is, if it was made of the bundle; or NULL. */
-static const char *made_by(struct node *n, const char *folder, const char *bundle)
+static int made_by(const char **ret, struct node *n, const char *folder, const char *bundle,
+		   struct err *err)
 {
-	auto_json json_object *state = read_json(n, folder, "state.json");
-	auto_json json_object *status = read_json(n, folder, "status");
+	auto_json json_object *state = NULL;
+	auto_json json_object *status = NULL;
+	int r = read_json(&state, n, folder, "state.json", err);
 
+	*ret = NULL;
+	if (r >= 0)
+		r = read_json(&status, n, folder, "status", err);
+	if (r < 0)
+		return r;
 	if (names_bundle(status, bundle))
-		return "crun";
-	if (!names_bundle(state, bundle))
-		return NULL;
-	return json_int(state, "init_process_pid", 0) > 0 ? "runc" : "urunc";
+		*ret = "crun";
+	else if (names_bundle(state, bundle))
+		*ret = json_int(state, "init_process_pid", 0) > 0 ? "runc" : "urunc";
+	return 0;
 }
 
 static char *binary(struct search *s, const char *name)
@@ -374,6 +409,7 @@ static int try_state(struct search *s, const char *roots, struct err *err)
 	auto_free char *root = NULL;
 	auto_free char *folder = NULL;
 	const char *kind;
+	int r;
 
 	if (ev->state)
 		return 0;
@@ -385,9 +421,9 @@ static int try_state(struct search *s, const char *roots, struct err *err)
 		folder = NULL;
 		return err_set(err, ENOMEM, "look for the runtime's state");
 	}
-	kind = made_by(s->w->node, folder, ev->bundle);
-	if (!kind)
-		return 0;
+	r = made_by(&kind, s->w->node, folder, ev->bundle, err);
+	if (r < 0 || !kind)
+		return r;
 	ev->runtime = binary(s, kind);
 	ev->root = TAKE_PTR(root);
 	ev->state = true;

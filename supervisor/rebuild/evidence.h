@@ -36,6 +36,9 @@ struct evidence {
 /* Return: 0, *ret the caller's to clear; -EBUSY: a server that is not ours answers on
  * the task's socket. */
 int evidence_take(struct evidence *ret, struct work *w, struct err *err);
+/* Could something not be looked at, for want of memory or descriptors? Then it may be
+ * there: no evidence is complete without it, and the next recovery may see it. */
+bool evidence_unseen(int rc);
 /* monitor.c: the last of it. */
 int evidence_monitor(struct evidence *ev, struct work *w, struct err *err);
 void evidence_clear(struct evidence *ev);

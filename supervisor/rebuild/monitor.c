@@ -28,41 +28,50 @@ static const char *value_of(const char *text, size_t len, const char *name)
 	return NULL;
 }
 
-/* Lines as "4:memory:/t1/g1". */
-static bool in_cgroup_of(struct node *n, const struct ident *who, const char *id)
+/* 1 or 0. Lines as "4:memory:/t1/g1". */
+static int in_cgroup_of(struct node *n, const struct ident *who, const char *id, struct err *err)
 {
 	auto_free char *text = NULL;
 	char *rest = NULL;
+	int r = n->cgroups_of(n, who, &text, err);
 
-	if (n->cgroups_of(n, who, &text, NULL) < 0)
-		return false;
+	if (r < 0)
+		return evidence_unseen(r) ? r : 0;
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		const char *path = strchr(line, '/');
 
 		if (path && oci_cgroup_names(path, id))
-			return true;
+			return 1;
 	}
-	return false;
+	return 0;
 }
 
 /* Is it this task's? */
-static void look(struct evidence *ev, struct work *w, const struct proc_info *p, const char *name)
+static int look(struct evidence *ev, struct work *w, const struct proc_info *p, const char *name,
+		struct err *err)
 {
 	auto_free char *text = NULL;
 	const char *task, *network;
 	char path[64];
 	size_t len = 0;
+	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)p->ident.pid);
-	if (w->node->read_file(w->node, path, ENVIRONMENT_MAX, &text, &len, NULL) < 0)
-		return;
+	r = w->node->read_file(w->node, path, ENVIRONMENT_MAX, &text, &len, err);
+	if (r < 0)
+		return evidence_unseen(r) ? r : 0;
 	task = value_of(text, len, ORDER_TASK);
-	if (!task || strcmp(task, name) != 0 ||
-	    !in_cgroup_of(w->node, &p->ident, w->ret->key.id))
-		return;
+	if (!task || strcmp(task, name) != 0)
+		return 0;
+	r = in_cgroup_of(w->node, &p->ident, w->ret->key.id, err);
+	if (r <= 0)
+		return r;
 	network = value_of(text, len, ORDER_NETWORK);
 	ev->network = network ? strdup(network) : NULL;
+	if (network && !ev->network)
+		return err_set(err, ENOMEM, "look for a monitor");
 	ev->monitor = p->ident;
+	return 0;
 }
 
 int evidence_monitor(struct evidence *ev, struct work *w, struct err *err)
@@ -81,7 +90,7 @@ int evidence_monitor(struct evidence *ev, struct work *w, struct err *err)
 	}
 	r = w->node->scan(w->node, &procs, &n, err);
 	for (size_t i = 0; r == 0 && i < n && !ev->monitor.pid; i++)
-		look(ev, w, &procs[i], name);
+		r = look(ev, w, &procs[i], name, err);
 	if (r < 0 || !ev->monitor.pid)
 		return r;
 	free(ev->runtime);

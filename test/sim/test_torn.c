@@ -5,6 +5,7 @@
  */
 #include "test/lib/sim_life.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,12 +106,37 @@ static void a_rebuilding_that_dies_is_gone_on_with(void **state)
 	}
 }
 
+/* What can't be looked at proves nothing: it is not the same as what is not there. */
+static void a_rebuilding_whose_call_fails_is_gone_on_with(void **state)
+{
+	bool failed = true;
+
+	(void)state;
+	for (int at = 1; failed; at++) {
+		struct stage s = { .until = UNTIL_STARTED, .flags = RECOVER_DELETE };
+
+		stage_with_cgroup(&s);
+		assert_int_equal(stage_life(&s), PART_OK);
+		stage_tear(&s);
+		sim_pass(s.sim, OLD_MS);
+		s.sim->calls = 0;
+		s.sim->fail_at = at;
+		s.sim->fail_code = ENOMEM;
+		if (stage_recover(&s) != PART_OK && stage_recover(&s) != PART_OK)
+			fail_msg("rebuilding, call %d failed: not done", at);
+		failed = s.sim->calls >= at;
+		stage_holds_nothing(&s, "rebuilding, call failed", at, 0);
+		stage_close(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_torn_journal_is_rebuilt_from_the_host),
 		cmocka_unit_test(a_torn_journal_after_any_death_is_rebuilt_or_told),
 		cmocka_unit_test(a_rebuilding_that_dies_is_gone_on_with),
+		cmocka_unit_test(a_rebuilding_whose_call_fails_is_gone_on_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
