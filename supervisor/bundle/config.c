@@ -186,6 +186,8 @@ static int set_one(void *arg, const struct toml_value *value, struct err *err)
 		return set_seconds(&c->monitor_grace_s, value, err);
 	if (strcmp(value->key, "power_button") == 0)
 		return set_bool(&c->power_button, value, err);
+	if (strcmp(value->key, "vaccel") == 0)
+		return set_bool(&c->vaccel, value, err);
 	if (strcmp(value->key, "debug") == 0)
 		return set_bool(&c->debug, value, err);
 	return err_say(err, EINVAL, "unknown key \"%s\"", value->key);

@@ -45,6 +45,8 @@ struct config {
 	int idle_exit_s;                  /* idle_exit_s = 60: a shim without a task */
 	int monitor_grace_s;              /* monitor_grace_s = 10: from SIGTERM to SIGKILL */
 	bool power_button;                /* power_button = true: SIGTERM presses it    */
+	bool vaccel;                      /* vaccel = false: guests may reach vAccel's
+	                                     agent on the node                        */
 	bool debug;                       /* debug = false                          */
 };
 

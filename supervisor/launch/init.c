@@ -229,6 +229,8 @@ static int prepare(json_object *args, struct err *err)
 	if (rc == 0)
 		rc = choose_accel(args, ready, err);
 	if (rc == 0)
+		rc = launch_vsock(args, ready, err);
+	if (rc == 0)
 		rc = launch_root(args, err);
 	if (rc == 0 && launch_serves(args))
 		rc = listen_for_monitor(err);

@@ -30,6 +30,8 @@
  *   /proc           of its pid namespace, if that is its own; what the spec masks is empty
  *   /tmp            empty
  *   /share          virtiofsd's socket, if there is one
+ *   /vaccel         the folder with the socket of vAccel's agent, read only, if the guest's
+ *                   vsock is the monitor's own: /tmp/vaccel.sock_PORT leads there
  *
  * With a disk, the device under the container's rootfs, it has /boot/kernel and /dev/rootfs
  * in the place of /cntrRootfs.
@@ -39,6 +41,7 @@
  */
 
 #include "journal/base/err.h"
+#include "supervisor/unikernel/vsock.h" /* VSOCK_NAME */
 
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -51,6 +54,9 @@
 #define LAUNCH_SHARE_NAME   "fs.sock"
 #define LAUNCH_SHARE_SOCKET LAUNCH_SHARE "/" LAUNCH_SHARE_NAME
 #define LAUNCH_SHARE_FD     64 /* of who serves: it listens at the socket */
+#define LAUNCH_VSOCK_FD     65 /* the number of the guest's vsock is held there */
+#define LAUNCH_VSOCK_SOCKET "/tmp/" VSOCK_NAME /* or it is the monitor's own, and there */
+#define LAUNCH_AGENT        "/vaccel"
 
 /**
  * launch_init() - the job; it does not come back when all goes well
@@ -59,7 +65,9 @@
  *		  "process": as in the spec, "program": path of the monitor,
  *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
  *		  "private_pids": bool, "masked": as in the spec, "share": folder of the
- *		  host with the socket, "serves": bool,
+ *		  host with the socket, "serves": bool, "cid": the number of its vsock, or
+ *		  the first one to be tried; or "agent": folder of the host with a socket
+ *		  "agent_name",
  *		  "disk": { "path", "major", "minor", "kernel": path in the rootfs } }
  *		or { "pause": the sandbox's id, "place", "namespaces", "hostname", "cgroups",
  *		  "process", "sysctls": { name: text } }
@@ -74,6 +82,8 @@ int launch_init(json_object *args, struct err *err);
 int launch_console(json_object *args, struct err *err);
 /* space.c: join the cgroups; enter or make the namespaces; the host name. */
 int launch_space(json_object *args, struct err *err);
+/* vsock.c: take a number, if one is wanted; "cid" of @ready: which one it is. */
+int launch_vsock(json_object *args, json_object *ready, struct err *err);
 /* root.c: build the root and stand in it; or in an empty one. */
 int launch_root(json_object *args, struct err *err);
 int launch_empty_root(json_object *args, struct err *err);

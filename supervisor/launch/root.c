@@ -25,6 +25,7 @@ struct root {
 	size_t n;
 	int rootfs;
 	int share; /* -1: none */
+	int agent; /* -1: none */
 };
 
 /* ---- picked up ----------------------------------------------------------------------- */
@@ -84,13 +85,15 @@ static int pick_program(struct root *r, const char *program, struct err *err)
 	return folder[0] ? pick(r, folder, err) : 0;
 }
 
-static int pick_share(struct root *r, json_object *args, struct err *err)
+/* @ret stays what it is if there is no such member. */
+static int pick_folder(int *ret, json_object *args, const char *name, struct err *err)
 {
-	const char *folder = launch_text(args, "share");
+	const char *folder = launch_text(args, name);
 
-	if (folder[0])
-		r->share = clone_mount(folder, err);
-	return folder[0] && r->share < 0 ? r->share : 0;
+	if (!folder[0])
+		return 0;
+	*ret = clone_mount(folder, err);
+	return *ret < 0 ? *ret : 0;
 }
 
 static int pick_all(struct root *r, json_object *args, struct err *err)
@@ -110,7 +113,9 @@ static int pick_all(struct root *r, json_object *args, struct err *err)
 	if (rc == 0)
 		rc = pick_program(r, launch_text(args, "program"), err);
 	if (rc == 0)
-		rc = pick_share(r, args, err);
+		rc = pick_folder(&r->share, args, "share", err);
+	if (rc == 0)
+		rc = pick_folder(&r->agent, args, "agent", err);
 	if (rc == 0)
 		rc = launch_disk_hold(args, err);
 	if (rc == 0)
@@ -126,6 +131,7 @@ static void root_clear(struct root *r)
 	}
 	cleanup_fd_(&r->rootfs);
 	cleanup_fd_(&r->share);
+	cleanup_fd_(&r->agent);
 }
 
 /* ---- put together; the working folder is the new root --------------------------------- */
@@ -299,6 +305,21 @@ static int place_folder(int fd, const char *path, bool writable, struct err *err
 	return place(fd, path, MS_NOEXEC | (writable ? 0 : MS_RDONLY), err);
 }
 
+/* The monitor has a name of its own beside each socket that its guest connects to; so they
+ * are both in its own /tmp, and nothing is made in the node's folder. */
+static int place_agent(int fd, const char *name, struct err *err)
+{
+	auto_free char *from = NULL;
+	auto_free char *to = NULL;
+	int rc = place_folder(fd, &LAUNCH_AGENT[1], false, err);
+
+	if (rc < 0)
+		return rc;
+	if (asprintf(&from, "tmp/%s", name) < 0 || asprintf(&to, LAUNCH_AGENT "/%s", name) < 0)
+		return err_set(err, ENOMEM, "lead to vAccel's agent");
+	return symlink(to, from) < 0 ? err_set(err, errno, "make the link %s", from) : 0;
+}
+
 static int build(struct root *r, json_object *args, struct err *err)
 {
 	json_object *writable = launch_member(args, "writable", json_type_boolean);
@@ -315,6 +336,8 @@ static int build(struct root *r, json_object *args, struct err *err)
 					   : place_folder(r->rootfs, &LAUNCH_ROOTFS[1], writes, err);
 	if (rc == 0 && r->share >= 0)
 		rc = place_folder(r->share, &LAUNCH_SHARE[1], launch_serves(args), err);
+	if (rc == 0 && r->agent >= 0)
+		rc = place_agent(r->agent, launch_text(args, "agent_name"), err);
 	/* Nobody makes a node in it: what is there can be opened all the same. */
 	return rc < 0 ? rc : protect("dev", MS_RDONLY | MS_NOEXEC, err);
 }
@@ -344,7 +367,7 @@ int launch_empty_root(json_object *args, struct err *err)
 int launch_root(json_object *args, struct err *err)
 {
 	const char *where = launch_text(args, "place");
-	struct root r = { .rootfs = -1, .share = -1 };
+	struct root r = { .rootfs = -1, .share = -1, .agent = -1 };
 	int rc = pick_all(&r, args, err);
 
 	if (rc == 0)

@@ -6,7 +6,8 @@
  * want: { "id", "bundle", "unikernel", "console": path of a console socket; or "sandbox":
  *         see engine/plan.h }
  * have: { "accel": "kvm" | "tcg" | "none", "init": identity, "console_folder": identity,
- *         "power": true if its guest's power button can be pressed: see guest/power.h }
+ *         "power": true if its guest's power button can be pressed: see guest/power.h,
+ *         "cid": the number of the guest's vsock, if it is to have one }
  *
  *   1 forked held, in its pid namespace; its row as a child is committed, it goes on
  *   2 it joins the cgroups, makes its namespaces and its root (supervisor/launch/), and
@@ -24,6 +25,7 @@
 #include "supervisor/bundle/config.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/unikernel/facts.h"
+#include "supervisor/unikernel/vsock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -117,6 +119,44 @@ static void put_share(json_object *args, struct step_env *env)
 	hand(args, "share", member(have, "folder"));
 }
 
+/* The kernel knows which numbers are taken: the one in the journal is the first to be tried,
+ * until init says which it has. */
+static int put_cid(json_object *args, struct step *step, struct step_env *env, struct err *err)
+{
+	uint32_t cid = vsock_cid(env->node->random(env->node));
+
+	json_put_int(args, "cid", cid);
+	json_put_int(step->have, "cid", cid);
+	return step_save(step, env, err);
+}
+
+static int put_agent(json_object *args, struct step *step, const struct vsock *v, struct err *err)
+{
+	auto_free char *folder = strndup(v->folder, (size_t)v->folder_len);
+	char name[32];
+
+	if (!folder)
+		return err_set(err, ENOMEM, "launch");
+	(void)snprintf(name, sizeof(name), VSOCK_NAME "_%u", v->port);
+	json_put_text(args, "agent", folder);
+	json_put_text(args, "agent_name", name);
+	json_put_int(step->have, "cid", VSOCK_CID_MIN); /* no other guest sees it */
+	return 0;
+}
+
+static int put_vsock(json_object *args, struct step *step, struct step_env *env, struct err *err)
+{
+	struct vsock v;
+	int rc = vsock_read(&v, member(step->want, "unikernel"), err);
+
+	if (rc <= 0)
+		return rc;
+	if (!env->config->vaccel)
+		return err_say(err, EPERM, "the annotation vAccel asks for a way from the guest to this "
+			       "node, which gives none; set vaccel = true in supervisor.toml");
+	return v.kernel ? put_cid(args, step, env, err) : put_agent(args, step, &v, err);
+}
+
 static int make_args(json_object *args, struct step *step, struct step_env *env,
 		     const struct spec *spec, struct err *err)
 {
@@ -137,7 +177,8 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	hand(args, "masked", member(member(spec->json, "linux"), "maskedPaths"));
 	json_put_words(args, "shown", env->config->monitor_paths);
 	put_share(args, env);
-	return step_tell_cgroups(env, args, err);
+	rc = put_vsock(args, step, env, err);
+	return rc < 0 ? rc : step_tell_cgroups(env, args, err);
 }
 
 /* It needs nothing of the node but its namespaces. */
@@ -309,6 +350,7 @@ static int ready(struct step *step, struct step_env *env, const struct heard *he
 	if (!json_true(heard->said, "ready"))
 		return err_say(err, EPROTO, PREFIX ": it said what nobody understands");
 	json_put_text(step->have, "accel", json_text(heard->said, "accel", "none"));
+	hand(step->have, "cid", member(heard->said, "cid"));
 	if (why[0])
 		step_note(step, env, "warning: KVM can't be used, so the guest is emulated, slowly: %s",
 			  why);

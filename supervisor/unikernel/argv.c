@@ -208,7 +208,8 @@ static void qemu(struct words *w, const struct launch *l)
 		add(w, "%s", l->guest->qemu[i]);
 	if (l->cid) {
 		add(w, "-device");
-		add(w, "vhost-vsock-pci,id=vhost-vsock-pci0,guest-cid=%u", l->cid);
+		add(w, "vhost-vsock-pci,id=vhost-vsock-pci0,guest-cid=%u,vhostfd=%d", l->cid,
+		    l->cid_fd);
 	}
 	option(w, "-append", l->cmdline);
 }

@@ -57,6 +57,7 @@ struct launch {
 	const char *share_9p;     /* folder to be shared by 9pfs; NULL: none       */
 	const char *share_socket; /* of virtiofsd; NULL: none                      */
 	uint32_t cid;             /* vsock; 0: none                                */
+	int cid_fd;               /* qemu: where that number is held               */
 	const char *cid_socket;   /* firecracker, cloud-hypervisor: its other end  */
 	int control;              /* qemu: descriptor it has, to be asked by; 0: none */
 	const char *config;       /* firecracker: where launch_config() will lie   */

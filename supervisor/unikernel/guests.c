@@ -436,6 +436,13 @@ bool guest_mounts(const struct guest *guest, const char *fs)
 	return false;
 }
 
+bool guest_has_env(const struct guest *guest, const char *version)
+{
+	if (guest->cmdline == unikraft_cmdline)
+		return !is_old_unikraft(version);
+	return guest->cmdline == linux_cmdline || guest->cmdline == rumprun_cmdline;
+}
+
 bool guest_has_urunit(const struct guest *guest, const struct guest_in *in)
 {
 	return guest->cmdline == linux_cmdline && runs_urunit(in);

@@ -93,6 +93,9 @@ bool guest_mounts(const struct guest *guest, const char *fs);
 int guest_cmdline(const struct guest *guest, const struct guest_in *in, char **ret,
 		  struct err *err);
 
+/* Is there a place for variables on its command line? @version: as in guest_in. */
+bool guest_has_env(const struct guest *guest, const char *version);
+
 /* Does Linux run urunit as its init? Then guest_conf() is handed over to it. */
 bool guest_has_urunit(const struct guest *guest, const struct guest_in *in);
 

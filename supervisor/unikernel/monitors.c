@@ -12,11 +12,12 @@
 
 const struct monitor monitors[] = {
 	{ "qemu", QEMU, { "linux", "unikraft", "mirage", "mewz", "hermit", "freebsd" },
-	  .block = true, .virtiofs = true, .p9 = true, .power = true, .kvm = KVM_MAY },
+	  .block = true, .virtiofs = true, .p9 = true, .power = true, .kvm = KVM_MAY,
+	  .vsock = VSOCK_KERNEL },
 	{ "firecracker", "firecracker", { "linux", "unikraft", "freebsd" }, .block = true,
-	  .kvm = KVM_MUST },
+	  .kvm = KVM_MUST, .vsock = VSOCK_OWN },
 	{ "cloud-hypervisor", "cloud-hypervisor", { "linux" }, .block = true, .virtiofs = true,
-	  .kvm = KVM_MUST },
+	  .kvm = KVM_MUST, .vsock = VSOCK_OWN },
 	{ "hvt", "solo5-hvt", { "rumprun", "mirage" }, .block = true, .kvm = KVM_MUST },
 	{ "spt", "solo5-spt", { "rumprun", "mirage" }, .block = true, .kvm = KVM_NEVER },
 	{ "hyperlight-unikraft", "hyperlight-unikraft", { "unikraft" }, .kvm = KVM_MUST },

@@ -23,6 +23,13 @@ enum monitor_kvm {
 	KVM_MUST,
 };
 
+/* Whose is its guest's vsock? */
+enum monitor_vsock {
+	VSOCK_NONE,
+	VSOCK_KERNEL, /* the node's kernel's        */
+	VSOCK_OWN,    /* its own, at a unix socket  */
+};
+
 struct monitor {
 	const char *name;   /* as in the annotation "hypervisor"            */
 	const char *binary; /* looked up in PATH if no path is given        */
@@ -31,6 +38,7 @@ struct monitor {
 	bool virtiofs, p9;  /* it shares folders so                         */
 	bool power;         /* it presses a power button when it is asked   */
 	enum monitor_kvm kvm;
+	enum monitor_vsock vsock;
 };
 
 /* Ended by an entry without a name. */

@@ -6,6 +6,7 @@
 #include "supervisor/node/node.h"
 #include "supervisor/step/step.h"
 #include "supervisor/unikernel/argv.h"
+#include "supervisor/unikernel/vsock.h"
 
 #include <string.h>
 
@@ -20,7 +21,7 @@ struct making {
 	struct launch_drive drives[2];
 	struct guest_in guest;
 	struct order_net net;
-	char *kernel, *path, *extra, *cmdline, *config, *conf;
+	char *kernel, *path, *extra, *cmdline, *config, *conf, *rpc;
 	const char **args, **env;
 	struct argv argv;
 };
@@ -33,6 +34,7 @@ static void order_clear(struct making *o)
 	free(o->cmdline);
 	free(o->config);
 	free(o->conf);
+	free(o->rpc);
 	free(o->args);
 	free(o->env);
 	argv_clear(&o->argv);
@@ -67,10 +69,11 @@ unsigned int order_vcpus(const struct spec *spec)
 	return n > 255 ? 255 : (unsigned int)n;
 }
 
+/* With room for one more. */
 static const char **texts(json_object *list)
 {
 	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
-	const char **out = calloc(n + 1, sizeof(*out));
+	const char **out = calloc(n + 2, sizeof(*out));
 
 	for (size_t i = 0; out && i < n; i++) {
 		const char *text = json_object_get_string(json_object_array_get_idx(list, i));
@@ -219,6 +222,32 @@ static int put_conf(struct making *o, const struct order_in *in, json_object *pr
 	return guest_conf(&conf, &o->conf, err);
 }
 
+/* What Create has made ready. Another word for the same in the guest's environment would
+ * lead nowhere. */
+static int put_vsock(struct making *o, const struct order_in *in, struct err *err)
+{
+	uint32_t cid = (uint32_t)json_int(in->launch, "cid", 0);
+	struct vsock v;
+	size_t n = 0;
+	int rc = cid ? vsock_read(&v, in->unikernel, err) : 0;
+
+	if (rc <= 0)
+		return rc;
+	if (asprintf(&o->rpc, VSOCK_ENV "vsock://2:%u", v.port) < 0) {
+		o->rpc = NULL;
+		return err_set(err, ENOMEM, "tell the guest where vAccel is");
+	}
+	for (size_t i = 0; o->env[i]; i++)
+		if (strncmp(o->env[i], VSOCK_ENV, strlen(VSOCK_ENV)) != 0)
+			o->env[n++] = o->env[i];
+	o->env[n++] = o->rpc;
+	o->env[n] = NULL;
+	o->launch.cid = cid;
+	o->launch.cid_fd = LAUNCH_VSOCK_FD;
+	o->launch.cid_socket = LAUNCH_VSOCK_SOCKET;
+	return 0;
+}
+
 static int put_guest(struct making *o, const struct order_in *in, struct err *err)
 {
 	json_object *process = member(in->spec->json, "process");
@@ -227,6 +256,8 @@ static int put_guest(struct making *o, const struct order_in *in, struct err *er
 	o->env = texts(member(process, "env"));
 	if (!o->args || !o->env)
 		return err_set(err, ENOMEM, "write the guest's command line");
+	if (put_vsock(o, in, err) < 0)
+		return -err->code;
 	o->guest.args = o->args;
 	o->guest.env = o->env;
 	o->guest.version = json_text(in->unikernel, "version", "");

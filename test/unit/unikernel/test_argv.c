@@ -33,6 +33,7 @@ static struct launch full(const char *monitor, const char *guest)
 	l.drives = drives;
 	l.n_drives = 2;
 	l.cid = 7;
+	l.cid_fd = 65;
 	l.cid_socket = "/run/v.sock";
 	l.config = "/tmp/fc.json";
 	return l;
@@ -97,7 +98,7 @@ static void qemu_with_all_devices(void **state)
 	     "-device\nvirtio-blk-pci,serial=annot_vol,drive=annot_vol\n"
 	     "-drive\nformat=raw,if=none,id=annot_vol,file=/my disks/a,,b.img\n"
 	     "-initrd\n/i\n-no-reboot\n-nodefaults\n"
-	     "-device\nvhost-vsock-pci,id=vhost-vsock-pci0,guest-cid=7\n-append\na b\n");
+	     "-device\nvhost-vsock-pci,id=vhost-vsock-pci0,guest-cid=7,vhostfd=65\n-append\na b\n");
 }
 
 static void qemu_of_other_guests_differs_where_they_do(void **state)

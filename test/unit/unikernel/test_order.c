@@ -39,8 +39,8 @@ struct bench {
 #define QEMU(type) "{'type':'" type "','monitor':'qemu','binary':'/k'}"
 #define CHOICE(more) "{'monitor':'/usr/bin/qemu'," more "}"
 
-static int make(struct bench *b, const char *spec, const char *unikernel, const char *choice,
-		const char *net)
+static int make_launched(struct bench *b, const char *spec, const char *unikernel,
+			 const char *choice, const char *net, const char *launch)
 {
 	json_object *s = json(spec);
 	const char *text = json_object_to_json_string(s);
@@ -53,7 +53,7 @@ static int make(struct bench *b, const char *spec, const char *unikernel, const 
 	assert_int_equal(spec_parse(&b->spec, text, strlen(text), &b->err), 0);
 	json_object_put(s);
 	b->in = (struct order_in){ .unikernel = json(unikernel), .choice = json(choice),
-				   .launch = json("{'accel':'tcg'}"), .net = json(net),
+				   .launch = json(launch), .net = json(net),
 				   .spec = &b->spec, .task = "d/ns/c1" };
 	rc = order_make(&order, &b->in, &b->err);
 	b->text = calloc(1, 65536);
@@ -74,6 +74,12 @@ static int make(struct bench *b, const char *spec, const char *unikernel, const 
 	json_object_put(o);
 	free(order);
 	return rc;
+}
+
+static int make(struct bench *b, const char *spec, const char *unikernel, const char *choice,
+		const char *net)
+{
+	return make_launched(b, spec, unikernel, choice, net, "{'accel':'tcg'}");
 }
 
 static void drop(struct bench *b)
@@ -201,6 +207,34 @@ static void urunit_gets_its_file_as_the_initrd(void **state)
 	drop(&b);
 }
 
+#define VACCEL "'type':'linux','binary':'/k','vaccel':'vsock','rpc_address':"
+
+static void a_guest_is_told_its_number_and_where_vaccel_is(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	assert_int_equal(make_launched(&b, "{'process':{'args':['/i'],'env':['A=1',"
+				       "'VACCEL_RPC_ADDRESS=x','B=2']}}",
+				       "{'monitor':'qemu'," VACCEL "'vsock://2:77'}",
+				       CHOICE("'choice':'none'"), "{}",
+				       "{'accel':'tcg','cid':4294967294}"), 0);
+	has(&b, "-device\nvhost-vsock-pci,id=vhost-vsock-pci0,guest-cid=4294967294,vhostfd=65\n");
+	has(&b, " A=1 B=2 VACCEL_RPC_ADDRESS=vsock://2:77 init=/i\n");
+	drop(&b);
+	assert_int_equal(make_launched(&b, "{}", "{'monitor':'firecracker'," VACCEL
+				       "'unix:///run/a/vaccel.sock_77'}", CHOICE("'choice':'none'"), "{}",
+				       "{'accel':'kvm','cid':3}"), 0);
+	has(&b, "\"vsock\":{\"guest_cid\":3,\"uds_path\":\"/tmp/vaccel.sock\"");
+	has(&b, "VACCEL_RPC_ADDRESS=vsock://2:77");
+	drop(&b);
+	/* Who was created without a number has none. */
+	assert_int_equal(make(&b, "{}", "{'monitor':'qemu'," VACCEL "'vsock://2:77'}",
+			      CHOICE("'choice':'none'"), "{}"), 0);
+	assert_null(strstr(b.text, "vsock"));
+	drop(&b);
+}
+
 static void what_nobody_prepares_is_refused(void **state)
 {
 	struct bench b;
@@ -243,6 +277,7 @@ int main(void)
 		cmocka_unit_test(a_share_is_reached_by_virtiofsds_socket),
 		cmocka_unit_test(a_guest_that_has_the_device_of_the_rootfs_has_its_kernel_in_memory),
 		cmocka_unit_test(urunit_gets_its_file_as_the_initrd),
+		cmocka_unit_test(a_guest_is_told_its_number_and_where_vaccel_is),
 		cmocka_unit_test(what_nobody_prepares_is_refused),
 		cmocka_unit_test(an_exit_is_the_guests_the_monitors_or_a_kill),
 	};
