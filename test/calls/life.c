@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -157,8 +158,10 @@ static _Noreturn void run(const struct life *l, const char *name, int gate, int 
 	(void)setpgid(0, 0);
 	snprintf(ttrpc, sizeof(ttrpc), "%s.ttrpc", l->daemon);
 	(void)setenv("TTRPC_ADDRESS", ttrpc, 1);
-	if (chdir(l->bundle) < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+	if (chdir(l->bundle) < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
+		dprintf(out, "%s does not begin: %s: %s\n", name, l->bundle, strerror(errno));
 		_exit(126);
+	}
 	if (read(gate, &byte, 1) != 1)
 		_exit(125);
 	(void)execv(argv[0], (char *const *)argv);
@@ -170,7 +173,7 @@ bool verb_fork(const struct life *l, struct verb *v, const char *name)
 	int gate[2];
 
 	*v = (struct verb){ .out = memfd_create("out", MFD_CLOEXEC) };
-	if (v->out < 0 || pipe2(gate, O_CLOEXEC) < 0)
+	if (v->out < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate) < 0)
 		return false;
 	v->pid = fork();
 	if (v->pid == 0) {
@@ -182,9 +185,10 @@ bool verb_fork(const struct life *l, struct verb *v, const char *name)
 	return v->pid > 0;
 }
 
+/* Who has died at its gate tells it to verb_wait(). */
 void verb_go(struct verb *v)
 {
-	(void)!write(v->gate, "", 1);
+	(void)send(v->gate, "", 1, MSG_NOSIGNAL);
 }
 
 int verb_wait(struct verb *v, int ms)
