@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define ORDER_MAX 65536
 #define MONITOR_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 json_object *launch_member(json_object *o, const char *name, enum json_type type)
@@ -76,13 +75,13 @@ static void handle(int signal)
 
 static int hear(json_object **ret, struct err *err)
 {
-	auto_free char *text = malloc(ORDER_MAX + 1);
+	auto_free char *text = malloc(TALK_MAX + 1);
 	ssize_t n;
 
 	if (!text)
 		return err_set(err, ENOMEM, "wait for the start");
 	do
-		n = recv(SPAWN_TALK_FD, text, ORDER_MAX, 0);
+		n = recv(SPAWN_TALK_FD, text, TALK_MAX, 0);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0) /* the shim is gone, and with it whoever could start us */
 		_exit(1);

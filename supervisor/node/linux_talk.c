@@ -12,8 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define MESSAGE_MAX 65536
-
 static struct child *talker(struct node *node, const struct ident *who)
 {
 	struct child *c = linux_child(linux_of(node), who);
@@ -40,9 +38,9 @@ static int tell(struct node *node, const struct ident *who, const char *text, st
 
 	if (!c)
 		return err_say(err, EPIPE, "process %d does not listen", (int)who->pid);
-	if (len == 0 || len > MESSAGE_MAX)
+	if (len == 0 || len > TALK_MAX)
 		return err_say(err, EMSGSIZE, "%zu bytes are no message for process %d; the limit "
-			       "is %d", len, (int)who->pid, MESSAGE_MAX);
+			       "is %d", len, (int)who->pid, TALK_MAX);
 	if (send(c->gate, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return err_set(err, errno == ECONNRESET ? EPIPE : errno, "tell process %d",
 			       (int)who->pid);
@@ -57,11 +55,11 @@ static int hear(struct node *node, const struct ident *who, char **ret, struct e
 
 	if (!c)
 		return err_say(err, EPIPE, "process %d has closed its end", (int)who->pid);
-	text = malloc(MESSAGE_MAX + 1);
+	text = malloc(TALK_MAX + 1);
 	if (!text)
 		return err_set(err, ENOMEM, "hear process %d", (int)who->pid);
 	do
-		n = recv(c->gate, text, MESSAGE_MAX, MSG_DONTWAIT);
+		n = recv(c->gate, text, TALK_MAX, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return 0;

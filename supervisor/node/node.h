@@ -106,6 +106,7 @@ enum job {
 	                      children with a deadline; never for what a container
 	                      inherits: nothing stops it from writing on           */
 #define SPAWN_PASS_MAX 8
+#define TALK_MAX 65536 /* bytes of a message with a child that talks */
 #define SPAWN_TALK_FD  3 /* of a child that talks: its end */
 #define SPAWN_CONTROL_FD 4 /* of one with .controls: that of its control */
 
@@ -180,9 +181,9 @@ struct node {
 	/* What an ended child wrote (NUL-terminated); "" if nothing or unknown. Also
 	 * drops it from the table. */
 	int (*spawn_output)(struct node *n, const struct ident *child, char **ret, struct err *err);
-	/* With a child that talks. A message is text of at most 64 KiB, and arrives whole.
-	 * tell(): -EPIPE it listens no more, -EMSGSIZE. hear(): 1 and *ret, the caller's to
-	 * free; 0 nothing was said yet; -EPIPE it has closed its end, or ended, and said no
+	/* With a child that talks. A message is text of at most TALK_MAX bytes, and arrives
+	 * whole. tell(): -EPIPE it listens no more, -EMSGSIZE. hear(): 1 and *ret, the
+	 * caller's to free; 0 nothing was said yet; -EPIPE it has closed its end, or ended, and said no
 	 * more. talk_fd(): readable when hear() would not say 0; lent, until -EPIPE; -ESRCH. */
 	int (*tell)(struct node *n, const struct ident *child, const char *text, struct err *err);
 	int (*hear)(struct node *n, const struct ident *child, char **ret, struct err *err);

@@ -183,14 +183,18 @@ static int send_signal(struct task *t, uint32_t signal, struct err *err)
 	return op_begin(t, EV_KILL, &options, NULL, on_signalled, err);
 }
 
-/* Who asks a second time gives no second time. */
+/* Who asks a second time may give it less time, and no more. */
 static int stop_in(struct task *t, uint32_t seconds, struct err *err)
 {
+	int64_t at = t->service->o->node->now_ms(t->service->o->node) + INT64_C(1000) * seconds;
 	const struct timeval tv = { .tv_sec = seconds };
 
-	if (evtimer_pending(t->stop, NULL) || event_add(t->stop, &tv) == 0)
+	if (evtimer_pending(t->stop, NULL) && t->stop_at_ms <= at)
 		return 0;
-	return err_set(err, ENOMEM, "stop sandbox %s", t->row.key.id);
+	if (event_add(t->stop, &tv) < 0)
+		return err_set(err, ENOMEM, "stop sandbox %s", t->row.key.id);
+	t->stop_at_ms = at;
+	return 0;
 }
 
 static void stop_late(struct task *t)

@@ -80,6 +80,7 @@ struct task {
 	bool shared_pids;         /* its processes outlive its init            */
 	int64_t created_ns;       /* a sandbox: when, by the wall clock         */
 	struct event *stop;       /* its end is to come in time; NULL: no haste */
+	int64_t stop_at_ms;       /* when; node->now_ms() time                 */
 	bool stop_killed;         /* and by force                               */
 	struct usage *usage;      /* of its cgroup; NULL: none, or not known   */
 	struct stdio stdio;

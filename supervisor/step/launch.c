@@ -25,6 +25,7 @@
 #include "supervisor/bundle/config.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/unikernel/facts.h"
+#include "supervisor/unikernel/order.h"
 #include "supervisor/unikernel/vsock.h"
 
 #include <errno.h>
@@ -274,6 +275,19 @@ static void note_unheeded(struct step *step, struct step_env *env, const struct 
 			step_note(step, env, "%s of the spec is not set for the monitor", unheeded[i]);
 }
 
+/* What Start could not order is refused before anything is launched. */
+static int check_order(struct step *step, struct step_env *env, const struct spec *spec,
+		       struct err *err)
+{
+	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
+	auto_json json_object *launch = json_object_new_object();
+	const struct order_in in = { .unikernel = member(step->want, "unikernel"),
+				     .choice = choice, .launch = launch, .spec = spec };
+
+	json_put_text(launch, "accel", "kvm"); /* where it is looked for, it is found out later */
+	return order_check(&in, err);
+}
+
 /* What an OCI runtime would do, and nobody does here. */
 static int check(struct step *step, struct step_env *env, const struct spec *spec,
 		 struct err *err)
@@ -326,6 +340,8 @@ static int begin(struct step *step, struct step_env *env, const struct spec *spe
 	if (rc < 0)
 		return rc;
 	rc = args ? make_args(args, step, env, spec, err) : err_set(err, ENOMEM, "launch");
+	if (rc == 0)
+		rc = check_order(step, env, spec, err);
 	return rc < 0 ? rc : spawn_it(step, env, args, spec->pidns, next, err);
 }
 

@@ -14,6 +14,8 @@
 #define CONFIG "/tmp/monitor.json" /* of monitors that read one */
 #define CONF   "/tmp/urunit.conf"  /* of a guest's urunit       */
 
+#define ORDER_MAX (TALK_MAX - 8192) /* with room for what its network adds */
+
 /* All that is made on the way. */
 struct making {
 	struct launch launch;
@@ -359,5 +361,17 @@ int order_make(char **ret, const struct order_in *in, struct err *err)
 	if (rc == 0)
 		rc = write_order(ret, &o, in, err);
 	order_clear(&o);
+	return rc;
+}
+
+int order_check(const struct order_in *in, struct err *err)
+{
+	auto_free char *text = NULL;
+	int rc = order_make(&text, in, err);
+
+	if (rc == 0 && strlen(text) > ORDER_MAX)
+		rc = err_say(err, E2BIG, "the monitor would have to be told %zu bytes, and the limit is "
+			     "%d: make the spec's process.args and process.env shorter",
+			     strlen(text), ORDER_MAX);
 	return rc;
 }

@@ -38,6 +38,10 @@ struct order_in {
  */
 int order_make(char **ret, const struct order_in *in, struct err *err);
 
+/* Before it is launched, when its network is not known yet: as order_make(), and -E2BIG if it
+ * would be too long to be told, for its arguments and environment are. */
+int order_check(const struct order_in *in, struct err *err);
+
 /* The addresses of such a network, its strings lent by @net or in here: so it can't be
  * copied. -EINVAL: one has no prefix. */
 struct order_net {

@@ -172,7 +172,10 @@ bundle_remove p1
 # -- one that does not end
 sandbox p1
 kill -STOP "$PID"
-is 0 "$(sandbox_call p1 StopSandbox timeout_secs=1; echo $?)" "one that does not listen is killed"
+{ sandbox_call p1 StopSandbox timeout_secs=3600; echo "told $?"; } >"$T/patient" &
+yes "one that does not listen is asked to end" until_true 5 grep -q '^ShdPnd:.*4...$' "/proc/$PID/status"
+is 0 "$(sandbox_call p1 StopSandbox timeout_secs=1; echo $?)" "who has less time has it killed"
+yes "who had more is told as well" until_true 5 grep -q '^told 0' "$T/patient"
 is "exit_status=137" "$(sandbox_call p1 WaitSandbox | head -n 1)" "which is told"
 sandbox_call p1 ShutdownSandbox
 ended "killed"

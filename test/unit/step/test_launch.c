@@ -123,6 +123,23 @@ static void proc_is_shown_of_a_pid_namespace_of_its_own_alone(void **state)
 	shows_pids("", false);
 }
 
+static void words_that_start_could_not_order_are_refused(void **state)
+{
+	static const char head[] = "{\"root\":{\"path\":\"rootfs\"},\"process\":{\"args\":[\"";
+	char spec[70000];
+	struct rig r;
+
+	(void)state;
+	(void)strcpy(spec, head);
+	memset(spec + strlen(head), 'x', 65000);
+	(void)strcpy(spec + strlen(head) + 65000, "\"]}}");
+	open_launch(&r, spec);
+	assert_int_equal(rig_apply(&r, WAKE_BEGIN), -E2BIG);
+	assert_non_null(strstr(r.err.text, "launch failed: the monitor would have to be told "));
+	assert_string_equal(r.f.log, "");
+	rig_close(&r);
+}
+
 static void a_guest_that_writes_to_a_read_only_root_is_refused(void **state)
 {
 	struct rig r;
@@ -445,6 +462,7 @@ int main(void)
 		cmocka_unit_test(proc_is_shown_of_a_pid_namespace_of_its_own_alone),
 		cmocka_unit_test(a_guest_that_writes_to_a_read_only_root_is_refused),
 		cmocka_unit_test(what_is_not_heeded_is_noted_by_name),
+		cmocka_unit_test(words_that_start_could_not_order_are_refused),
 		cmocka_unit_test(a_guest_that_hears_its_power_button_can_be_asked),
 		cmocka_unit_test(a_list_of_processors_that_is_too_long_is_not_cut),
 		cmocka_unit_test(a_terminal_is_for_both_or_for_none),

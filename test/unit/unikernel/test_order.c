@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -245,6 +246,27 @@ static void what_nobody_prepares_is_refused(void **state)
 	drop(&b);
 }
 
+static void too_many_words_are_refused_by_the_limit(void **state)
+{
+	char spec[60000];
+	size_t used = (size_t)snprintf(spec, sizeof(spec), "{'process':{'args':['/app'],'env':['A=");
+	struct bench b;
+
+	(void)state;
+	memset(spec + used, 'x', 50000);
+	(void)strcpy(spec + used + 50000, "']}}");
+	assert_int_equal(make(&b, spec, QEMU("linux"), CHOICE("'choice':'none'"), "{}"), 0);
+	assert_int_equal(order_check(&b.in, &b.err), 0);
+	drop(&b);
+	memset(spec + used, 'x', 58000);
+	(void)strcpy(spec + used + 58000, "']}}");
+	assert_int_equal(make(&b, spec, QEMU("linux"), CHOICE("'choice':'none'"), "{}"), 0);
+	assert_int_equal(order_check(&b.in, &b.err), -E2BIG);
+	assert_non_null(strstr(b.err.text, "and the limit is 57344: make the spec's process.args and "
+				       "process.env shorter"));
+	drop(&b);
+}
+
 static void exits(const char *monitor, const char *guest, unsigned int status, bool killed,
 		  const char *expected)
 {
@@ -279,6 +301,7 @@ int main(void)
 		cmocka_unit_test(urunit_gets_its_file_as_the_initrd),
 		cmocka_unit_test(a_guest_is_told_its_number_and_where_vaccel_is),
 		cmocka_unit_test(what_nobody_prepares_is_refused),
+		cmocka_unit_test(too_many_words_are_refused_by_the_limit),
 		cmocka_unit_test(an_exit_is_the_guests_the_monitors_or_a_kill),
 	};
 
