@@ -31,7 +31,8 @@ struct finding {
 	enum finding_safe safe;
 };
 
-/* each() returns nonzero to stop. Return: the number of findings; < 0 can't look. */
+/* each() gets every finding. Return: how many there are; < 0: the host, or the journals,
+ * can't be read, and what was found until then is not all. */
 int doctor(struct engine *e, const struct journal_place *place,
 	   void (*each)(void *arg, const struct finding *finding), void *arg, struct err *err);
 
