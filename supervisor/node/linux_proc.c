@@ -30,8 +30,9 @@ int linux_stat(pid_t pid, struct proc_stat *ret, struct err *err)
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* ESRCH: it went away after its folder had been found. */
 	if (fd < 0)
-		return errno == ENOENT ? 0 : err_set(err, errno, "%s", path);
+		return errno == ENOENT || errno == ESRCH ? 0 : err_set(err, errno, "%s", path);
 	n = read(fd, text, sizeof(text) - 1);
 	if (n < 0)
 		return errno == ESRCH ? 0 : err_set(err, errno, "read %s", path);

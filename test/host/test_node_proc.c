@@ -10,11 +10,14 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#define DEATHS 1500
 
 #define SH(script)                                                                        \
 	{                                                                                 \
@@ -124,6 +127,57 @@ static void test_a_scan_shows_our_child_as_it_is(void **state)
 	(void)node_rig_end(rig, &who);
 }
 
+/* Make processes, say which, and reap them. */
+static _Noreturn void let_die(int fd, int n)
+{
+	char next;
+	pid_t pid;
+
+	while (n-- > 0) {
+		pid = fork();
+		if (pid == 0) {
+			pause();
+			_exit(0);
+		}
+		if (write(fd, &pid, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		if (read(fd, &next, 1) != 1)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+/* Whose end was awaited is asked for at the very moment its parent reaps it. */
+static void test_one_who_is_just_being_reaped_is_gone_and_no_error(void **state)
+{
+	struct node_rig *rig = *state;
+	struct err err = ERR_INIT;
+	struct proc_info p = { 0 };
+	int pair[2], rc;
+	pid_t pid, maker;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	maker = fork();
+	if (maker == 0) {
+		(void)close(pair[0]);
+		let_die(pair[1], DEATHS);
+	}
+	(void)close(pair[1]);
+	for (int i = 0; i < DEATHS; i++) {
+		assert_int_equal(read(pair[0], &pid, sizeof(pid)), sizeof(pid));
+		rc = rig->n->look(rig->n, pid, &p, &err);
+		while (rc >= 0 && kill(pid, 0) == 0) /* a zombie has its number still */
+			rc = rig->n->alive(rig->n, &p.ident, &err);
+		if (rc < 0)
+			fail_msg("death %d: %s", i, err.text);
+		assert_int_equal(write(pair[0], "", 1), 1);
+	}
+	(void)close(pair[0]);
+	assert_int_equal(waitpid(maker, NULL, 0), maker);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, node_rig_up, node_rig_down)
 
 int main(void)
@@ -134,6 +188,7 @@ int main(void)
 		T(test_somebody_elses_process_can_be_watched_and_not_reaped),
 		T(test_signal_ends_a_child),
 		T(test_a_scan_shows_our_child_as_it_is),
+		T(test_one_who_is_just_being_reaped_is_gone_and_no_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
