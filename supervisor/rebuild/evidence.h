@@ -15,8 +15,8 @@
  *   bundle    the caller's; or its address file names that socket; or another task of
  *             this daemon has its own beside it, and no address file names another
  *   state     the folder where a runtime says that it made the id from that bundle
- *   monitor   of our own launch: a process whose environment names the task, and whose
- *             cgroup the id
+ *   monitor   of our own launch: the one process whose environment names the task, whose
+ *             cgroup the id, and which is in the network namespace that it was told of
  */
 
 #include "supervisor/engine/work.h"
@@ -34,7 +34,7 @@ struct evidence {
 };
 
 /* Return: 0, *ret the caller's to clear; -EBUSY: a server that is not ours answers on
- * the task's socket. */
+ * the task's socket, or two processes say that they are its monitor. */
 int evidence_take(struct evidence *ret, struct work *w, struct err *err);
 /* Could something not be looked at, for want of memory or descriptors? Then it may be
  * there: no evidence is complete without it, and the next recovery may see it. */

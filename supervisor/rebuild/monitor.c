@@ -3,11 +3,14 @@
  * monitor.c - a monitor of our own launch, by what it was told.
  *
  * Its environment names the task. Anybody may write that into his own, so a cgroup of it
- * has to carry the id as well: in those nobody puts himself.
+ * has to carry the id as well, and it has to be in the network namespace that it was told
+ * of. Who is root in a container with cgroups of its own can do even that, for himself: of
+ * two who are left nobody can tell which one it is, and neither is touched.
  */
 #include "supervisor/rebuild/evidence.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/json.h"
 #include "supervisor/oci/cli.h"
 #include "supervisor/oci/runtime.h"
 #include "supervisor/unikernel/order.h"
@@ -46,6 +49,30 @@ static int in_cgroup_of(struct node *n, const struct ident *who, const char *id,
 	return 0;
 }
 
+/* Is @p in the namespace that @network, if anything, speaks of? */
+static bool in_network(const struct proc_info *p, const char *network)
+{
+	auto_json json_object *known = network ? json_read(network) : NULL;
+	struct path_ident netns;
+
+	return !json_path(known, "netns", &netns) || netns.ino == p->netns;
+}
+
+/* It is, or somebody wants it to be. */
+static int take(struct evidence *ev, const struct proc_info *p, const char *network,
+		struct err *err)
+{
+	if (ev->monitor.pid)
+		return err_say(err, EBUSY, "its journal says nothing, and both process %d and process "
+			       "%d say that they are its monitor: end the one that is not",
+			       (int)ev->monitor.pid, (int)p->ident.pid);
+	ev->network = network ? strdup(network) : NULL;
+	if (network && !ev->network)
+		return err_set(err, ENOMEM, "look for a monitor");
+	ev->monitor = p->ident;
+	return 0;
+}
+
 /* Is it this task's? */
 static int look(struct evidence *ev, struct work *w, const struct proc_info *p, const char *name,
 		struct err *err)
@@ -67,11 +94,7 @@ static int look(struct evidence *ev, struct work *w, const struct proc_info *p, 
 	if (r <= 0)
 		return r;
 	network = value_of(text, len, ORDER_NETWORK);
-	ev->network = network ? strdup(network) : NULL;
-	if (network && !ev->network)
-		return err_set(err, ENOMEM, "look for a monitor");
-	ev->monitor = p->ident;
-	return 0;
+	return in_network(p, network) ? take(ev, p, network, err) : 0;
 }
 
 int evidence_monitor(struct evidence *ev, struct work *w, struct err *err)
@@ -89,7 +112,7 @@ int evidence_monitor(struct evidence *ev, struct work *w, struct err *err)
 		return err_set(err, ENOMEM, "look for a monitor");
 	}
 	r = w->node->scan(w->node, &procs, &n, err);
-	for (size_t i = 0; r == 0 && i < n && !ev->monitor.pid; i++)
+	for (size_t i = 0; r == 0 && i < n; i++)
 		r = look(ev, w, &procs[i], name, err);
 	if (r < 0 || !ev->monitor.pid)
 		return r;
