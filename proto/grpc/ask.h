@@ -15,6 +15,7 @@
 #include "journal/base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Who is asked, and about what; all lent. */
@@ -22,7 +23,7 @@ struct ask {
 	const char *address; /* containerd's gRPC socket */
 	const char *ns;
 	const char *id;
-	int timeout_ms;      /* > 0 */
+	int timeout_ms;      /* for all of it */
 };
 
 struct ask_task {
@@ -38,9 +39,25 @@ int ask_task(const struct ask *who, struct ask_task *ret, struct err *err);
 int ask_sandbox(const struct ask *who, bool *ret, struct err *err);
 
 /* Visit a container's labels; visit() returns 0 to go on, any other value ends it and
- * is returned. Return: 0; -ENODATA containerd knows no such container; or as
+ * is returned. @image: gets the name of its image, "" for none; the caller's to free;
+ * may be NULL. Return: 0; -ENODATA containerd knows no such container; -ENOMEM; or as
  * grpc_call(), never for NotFound. */
 int ask_labels(const struct ask *who, int (*visit)(void *arg, const char *key, const char *value),
-	       void *arg, struct err *err);
+	       void *arg, char **image, struct err *err);
+
+#define ASK_MANIFEST_MAX (1 << 20) /* bytes; containerd sends that much in one piece */
+
+/**
+ * ask_manifest() - the manifest that an image is
+ * @who:	who->id is not looked at; timeout_ms is for both questions that it takes
+ * @ret:	its text, not ended by a NUL; the caller's to free
+ *
+ * An index, which names a manifest for each platform, is not followed.
+ *
+ * Return: 0; -ENODATA no such image, or no such text, or it is an index or something else;
+ * -EFBIG it is over ASK_MANIFEST_MAX; -ENOMEM; or as grpc_call(), never for NotFound.
+ */
+int ask_manifest(const struct ask *who, const char *image, char **ret, size_t *len,
+		 struct err *err);
 
 #endif

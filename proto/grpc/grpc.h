@@ -22,7 +22,7 @@ struct grpc_request {
 	const char *path;   /* /containerd.services.tasks.v1.Tasks/Get      */
 	const ProtobufCMessage *in;
 	const ProtobufCMessageDescriptor *out;
-	int timeout_ms;     /* > 0, for all of it, connecting too           */
+	int timeout_ms;     /* for all of it, connecting too                */
 };
 
 /**

@@ -30,7 +30,7 @@ int64_t client_deadline(int timeout_ms)
 	return now_ms() + timeout_ms;
 }
 
-static int left_ms(int64_t deadline)
+int client_left(int64_t deadline)
 {
 	int64_t left = deadline - now_ms();
 
@@ -43,7 +43,7 @@ static int wait_for(int fd, short events, int64_t deadline, struct err *err)
 	int n;
 
 	do {
-		n = poll(&p, 1, left_ms(deadline));
+		n = poll(&p, 1, client_left(deadline));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_set(err, errno, "wait for the other side");

@@ -88,6 +88,9 @@ int client_connect(const char *path, int timeout_ms, struct err *err);
 /* An instant @timeout_ms from now, CLOCK_MONOTONIC milliseconds. */
 int64_t client_deadline(int timeout_ms);
 
+/* Milliseconds until then; 0: it is over. */
+int client_left(int64_t deadline);
+
 /* Send all, or receive some (> 0 bytes), on a non-blocking socket before an instant.
  * -ETIMEDOUT, -ECONNRESET. */
 int client_send(int fd, const uint8_t *data, size_t len, int64_t deadline, struct err *err);

@@ -2,13 +2,14 @@
 #include "supervisor/bundle/annotations.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/step/step.h"
 #include "supervisor/unikernel/monitors.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#define PREFIX "com.urunc.unikernel."
+#define PREFIX ANNOTATION_PREFIX
 
 /* Key in the bundle, name in the request. Only the classic ones were ever encoded. */
 static const struct {
@@ -114,11 +115,11 @@ static int check(json_object *annotations, struct err *err)
 static bool is_encoded(json_object *values, bool unsure)
 {
 	const char *type = lookup(values, known[0].key);
-	char plain[ANNOTATION_MAX + 1];
+	char buf[ANNOTATION_MAX + 1];
 
 	if (!type)
 		return unsure;
-	return !monitor_type_known(type) && annotations_base64(type, plain, sizeof(plain)) > 0;
+	return !monitor_type_known(type) && annotations_base64(type, buf, sizeof(buf)) > 0;
 }
 
 static int add(json_object *o, const char *name, json_object *value)
@@ -129,12 +130,19 @@ static int add(json_object *o, const char *name, json_object *value)
 	return -ENOMEM;
 }
 
+/* @text, or what it encodes, which is then in @buf. */
+static const char *plain(size_t i, const char *text, bool encoded, char buf[ANNOTATION_MAX + 1])
+{
+	if (encoded && known[i].encoded && annotations_base64(text, buf, ANNOTATION_MAX + 1) > 0)
+		return buf;
+	return text;
+}
+
 static int put(json_object *o, size_t i, const char *text, bool encoded)
 {
-	char plain[ANNOTATION_MAX + 1];
+	char buf[ANNOTATION_MAX + 1];
 
-	if (encoded && known[i].encoded && annotations_base64(text, plain, sizeof(plain)) > 0)
-		text = plain;
+	text = plain(i, text, encoded, buf);
 	if (!known[i].flag)
 		return add(o, known[i].name, json_object_new_string(text));
 	if (boolean(text) < 0 && add(o, "mount_rootfs_text", json_object_new_string(text)) < 0)
@@ -165,6 +173,25 @@ static int describe(json_object *annotations, json_object *file, json_object **r
 	}
 	*ret = TAKE_PTR(o);
 	return 1;
+}
+
+int annotations_add(json_object *to, json_object *from, const char *who, json_object *origin,
+		    struct err *err)
+{
+	bool encoded = is_encoded(from, false);
+	bool bundle = strcmp(who, ANNOTATION_BUNDLE) == 0;
+	char buf[ANNOTATION_MAX + 1];
+	int rc = check(from, err);
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(known); i++) {
+		const char *text = lookup(from, known[i].key);
+
+		if (!text || !text[0] || lookup(to, known[i].key) || (!bundle && !known[i].encoded))
+			continue;
+		json_put_text(to, known[i].key, plain(i, text, encoded, buf));
+		json_put_text(origin, known[i].name, who);
+	}
+	return rc;
 }
 
 int annotations_unikernel(json_object *annotations, json_object **ret, struct err *err)

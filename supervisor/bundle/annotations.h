@@ -14,6 +14,8 @@
 #include <json-c/json.h>
 #include <stddef.h>
 
+#define ANNOTATION_PREFIX "com.urunc.unikernel."
+#define ANNOTATION_BUNDLE "bundle" /* a source */
 #define ANNOTATION_MAX 4096 /* bytes of one value */
 
 #define ANNOTATION_FILE     "urunc.json" /* at the root of the container's rootfs */
@@ -43,6 +45,21 @@ int annotations_unikernel(json_object *annotations, json_object **ret, struct er
  */
 int annotations_file(json_object *annotations, const char *text, size_t len,
 		     json_object **ret, struct err *err);
+
+/**
+ * annotations_add() - what one more source says, where those before it said nothing
+ * @to:		an object of the keys, in plain text
+ * @from:	one of the keys in plain text or, as its own type tells, in base64; NULL: none
+ * @who:	the source's name; vAccel, RPCAddress and network are taken from
+ *		ANNOTATION_BUNDLE alone, for they reach what is the node's
+ * @origin:	gets { name of a member as of annotations_unikernel(): @who }
+ *
+ * Keys that nobody knows, and empty values, are left out. Pure.
+ *
+ * Return: 0; -EINVAL a value is too long: nothing of @from was added.
+ */
+int annotations_add(json_object *to, json_object *from, const char *who, json_object *origin,
+		    struct err *err);
 
 /* Strict base64 of printable text into @out (@size with the NUL): its length, or -1:
  * it is not that. Pure. */

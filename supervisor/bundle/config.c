@@ -188,6 +188,8 @@ static int set_one(void *arg, const struct toml_value *value, struct err *err)
 		return set_bool(&c->power_button, value, err);
 	if (strcmp(value->key, "vaccel") == 0)
 		return set_bool(&c->vaccel, value, err);
+	if (strcmp(value->key, "ask_containerd") == 0)
+		return set_bool(&c->ask_containerd, value, err);
 	if (strcmp(value->key, "debug") == 0)
 		return set_bool(&c->debug, value, err);
 	return err_say(err, EINVAL, "unknown key \"%s\"", value->key);

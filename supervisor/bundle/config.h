@@ -47,6 +47,7 @@ struct config {
 	bool power_button;                /* power_button = true: SIGTERM presses it    */
 	bool vaccel;                      /* vaccel = false: guests may reach vAccel's
 	                                     agent on the node                        */
+	bool ask_containerd;              /* ask_containerd = false: for labels and manifest */
 	bool debug;                       /* debug = false                          */
 };
 

@@ -88,6 +88,8 @@ int linux_openat2(int dir, const char *path, int flags, uint64_t resolve);
 /* Our own jobs, run in a child: 0, or a negative errno with the sentence. */
 int linux_job(enum job job, const char *args, struct err *err);
 const char *linux_job_name(enum job job); /* NULL: not one of ours */
+int linux_job_ask(json_object *args, struct err *err);
+int linux_job_look(json_object *args, struct err *err);
 int linux_job_mount(json_object *args, struct err *err);
 int linux_job_hook(json_object *args, struct err *err);
 int linux_job_unmount(json_object *args, struct err *err);

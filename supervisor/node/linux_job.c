@@ -6,11 +6,8 @@
 
 #include "journal/base/cleanup.h"
 #include "journal/base/file.h"
-#include "proto/grpc/ask.h"
 #include "proto/ttrpc/release.h"
 #include "supervisor/bundle/json.h"
-#include "supervisor/node/node_linux.h"
-#include "supervisor/unikernel/facts.h"
 #include "supervisor/net/net.h"
 #include "supervisor/launch/launch.h"
 
@@ -234,34 +231,6 @@ static int sync_file(json_object *args, struct err *err)
 	return path ? file_sync(path, err) : -EINVAL;
 }
 
-/* ---- ask containerd ---------------------------------------------------------- */
-
-#define ASK_MS 2000 /* its own limit; the child has a deadline as well */
-
-static int ask(json_object *args, struct err *err)
-{
-	struct ask who = { .timeout_ms = ASK_MS };
-	struct ask_task task = { .known = false };
-	json_object *sandbox = NULL;
-	int rc;
-
-	who.address = linux_job_text(args, "address", err);
-	who.ns = who.address ? linux_job_text(args, "ns", err) : NULL;
-	who.id = who.ns ? linux_job_text(args, "id", err) : NULL;
-	if (!who.id)
-		return -EINVAL;
-	if (json_object_object_get_ex(args, "sandbox", &sandbox) && json_object_get_boolean(sandbox))
-		rc = ask_sandbox(&who, &task.known, err);
-	else
-		rc = ask_task(&who, &task, err);
-	if (rc < 0)
-		return rc;
-	return dprintf(STDOUT_FILENO, "{\"known\":%s,\"pid\":%u}", task.known ? "true" : "false",
-		       task.pid) < 0
-		       ? err_set(err, errno, "answer")
-		       : 0;
-}
-
 /* ---- ask a shim ------------------------------------------------------------------ */
 
 #define RELEASE_MS 9000 /* to kill what runs, and take it back */
@@ -277,22 +246,6 @@ static int release(json_object *args, struct err *err)
 	return r.id ? release_ask(&r, &end, err) : -EINVAL;
 }
 
-/* ---- look into a rootfs --------------------------------------------------------- */
-
-static int look(json_object *args, struct err *err)
-{
-	auto_json json_object *found = NULL;
-	struct node *node = NULL;
-	int rc = node_linux_new(&node, err);
-
-	if (rc == 0)
-		rc = facts_look(node, args, &found, err);
-	node_linux_free(node);
-	if (rc == 0 && dprintf(STDOUT_FILENO, "%s", json_object_to_json_string(found)) < 0)
-		rc = err_set(err, errno, "answer");
-	return rc;
-}
-
 /* ---- which there are --------------------------------------------------------- */
 
 static const struct {
@@ -305,9 +258,9 @@ static const struct {
 	[JOB_SYNC] = { "urunc-sync", sync_file },
 	[JOB_LAUNCH] = { "urunc-launch", launch_init },
 	[JOB_HOOK] = { "urunc-hook", linux_job_hook },
-	[JOB_ASK] = { "urunc-ask", ask },
+	[JOB_ASK] = { "urunc-ask", linux_job_ask },
 	[JOB_RELEASE] = { "urunc-release", release },
-	[JOB_LOOK] = { "urunc-look", look },
+	[JOB_LOOK] = { "urunc-look", linux_job_look },
 	[JOB_NET_LOOK] = { "urunc-net-look", net_look },
 	[JOB_NET_ATTACH] = { "urunc-net-add", net_attach },
 	[JOB_NET_DETACH] = { "urunc-net-del", net_detach },

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unikernel.c - is it a unikernel? Asked of the rootfs, where the annotations do not say.
+ * unikernel.c - is it a unikernel? Asked of the rootfs, where the annotations do not say,
+ * and if the operator wants that, of containerd before.
  *
  * want: { "no_runtime": why there is no OCI runtime that could run it, if there is none }
- * have: { "unikernel": see annotations.h } or { "none": why it is none }
+ * have: { "unikernel": see annotations.h } or { "none": why it is none };
+ *       "origin": { "type": "label", ... } of what was not said by the rootfs; "trouble":
+ *       why containerd gave no whole answer
  *
  * One that we launch ourselves needs other steps than a container, so this comes before
  * all of those: with what it has found, the task becomes one without an OCI runtime, in
@@ -74,6 +77,20 @@ static int put_unikernel(struct step *step, struct step_env *env, json_object *u
 	return rc;
 }
 
+/* Who said what, and what containerd did not. */
+static void keep_answers(struct step *step, struct step_env *env, json_object *found)
+{
+	const char *trouble = json_text(found, "trouble", NULL);
+	json_object *origin = NULL;
+
+	if (json_object_object_get_ex(found, "origin", &origin))
+		json_put(step->have, "origin", json_object_get(origin));
+	if (!trouble)
+		return;
+	json_put_text(step->have, "trouble", trouble);
+	step_note(step, env, "containerd was asked for annotations: %s", trouble);
+}
+
 static int looked(struct step *step, struct step_env *env, const struct wake *wake,
 		  struct err *err)
 {
@@ -85,6 +102,7 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 
 	if (rc == 0)
 		found = text ? json_read(text) : NULL;
+	keep_answers(step, env, found);
 	if (found && json_object_object_get_ex(found, "unikernel", &unikernel))
 		rc = put_unikernel(step, env, unikernel, err);
 	else if (rc == 0)
@@ -93,6 +111,18 @@ static int looked(struct step *step, struct step_env *env, const struct wake *wa
 		rc = put_none(step, env, &why, err);
 	crash_point("decided");
 	return rc;
+}
+
+static void put_question(const struct task_row *task, json_object *look)
+{
+	json_object *ask = json_object_new_object();
+
+	if (!ask)
+		return;
+	json_put_text(ask, "address", task->address);
+	json_put_text(ask, "ns", task->key.ns);
+	json_put_text(ask, "id", task->key.id);
+	json_put(look, "ask", ask);
 }
 
 static int begin(struct step *step, struct step_env *env, struct wait *next, struct err *err)
@@ -109,6 +139,8 @@ static int begin(struct step *step, struct step_env *env, struct wait *next, str
 		json_put_text(look, "root", root);
 		if (spec.annotations)
 			json_put(look, "annotations", json_object_get(spec.annotations));
+		if (env->config->ask_containerd)
+			put_question(step->task, look);
 	}
 	spec_clear(&spec);
 	if (rc == 0)

@@ -44,6 +44,9 @@ int facts_unikernel(struct node *node, const char *root, json_object *annotation
 	size_t len = 0;
 	int rc;
 
+	rc = annotations_unikernel(annotations, ret, why);
+	if (rc != 0)
+		return rc == -ENOMEM ? rc : rc > 0;
 	if (asprintf(&path, "%s/" ANNOTATION_FILE, root) < 0) {
 		path = NULL;
 		return err_set(why, ENOMEM, "look for " ANNOTATION_FILE);

@@ -15,7 +15,7 @@
 int facts_root(char **ret, const struct spec *spec, const char *bundle, struct err *err);
 
 /**
- * facts_unikernel() - does the rootfs itself say that it is a unikernel?
+ * facts_unikernel() - do the annotations, or else the rootfs itself, say that it is a unikernel?
  * @annotations: of the bundle, which win; may be NULL
  * @ret:	the caller's to json_object_put(), as of annotations.h
  * @why:	if it does not: in half a sentence
@@ -37,7 +37,7 @@ enum choice_file facts_file(struct node *node, const char *root, const char *pat
  * @args:	{ "root", "annotations": of the bundle, "unikernel": as in want }; the
  *		last is absent if only the rootfs can say that it is one
  * @ret:	the caller's: { "binary", "initrd", "block": enum choice_file,
- *		"unikernel": if the rootfs itself says so }, or { "none": why it is none }
+ *		"unikernel": if it is one by "annotations" or the rootfs }, or { "none": why it is none }
  *
  * A file system may hang, so it is for a child: JOB_LOOK.
  *

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	else if (rc == 0)
 		printf("not known\n");
 	if (rc == 0)
-		rc = ask_labels(&who, print_label, NULL, &err);
+		rc = ask_labels(&who, print_label, NULL, NULL, &err);
 	if (rc == -ENODATA) {
 		printf("no container\n");
 		rc = 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,70 @@ static void base64_is_strict_and_of_text(void **state)
 	assert_int_equal(annotations_base64("aGVsbG8=", out, 5), -1);
 }
 
+static const char *text_of(json_object *o)
+{
+	return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+						 JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
+static int adds(json_object *to, const char *from, const char *who, json_object *origin)
+{
+	json_object *in = from ? json_tokener_parse(from) : NULL;
+	struct err err = ERR_INIT;
+	int rc = annotations_add(to, in, who, origin, &err);
+
+	json_object_put(in);
+	return rc;
+}
+
+static void who_comes_first_wins_key_by_key_and_each_is_decoded_by_itself(void **state)
+{
+	json_object *to = json_object_new_object();
+	json_object *origin = json_object_new_object();
+
+	(void)state;
+	assert_int_equal(adds(to, "{" KEY("cmdline") "\"a b\"," KEY("vAccel") "\"vsock\"}",
+			      ANNOTATION_BUNDLE, origin), 0);
+	/* mewz, qemu, in base64 */
+	assert_int_equal(adds(to, "{" KEY("unikernelType") "\"bWV3eg==\"," KEY("hypervisor")
+			      "\"cWVtdQ==\"," KEY("cmdline") "\"Yw==\",\"other\":\"x\"}",
+			      "manifest", origin), 0);
+	assert_int_equal(adds(to, "{" KEY("unikernelType") "\"linux\"," KEY("binary") "\"/k\","
+			      KEY("block") "\"\"," KEY("initrd") "7}", "label", origin), 0);
+	assert_int_equal(adds(to, NULL, "label", origin), 0);
+	assert_string_equal(text_of(to), "{" KEY("cmdline") "\"a b\"," KEY("vAccel") "\"vsock\","
+			    KEY("unikernelType") "\"mewz\"," KEY("hypervisor") "\"qemu\","
+			    KEY("binary") "\"/k\"}");
+	assert_string_equal(text_of(origin), "{\"cmdline\":\"bundle\",\"vaccel\":\"bundle\","
+			    "\"type\":\"manifest\",\"monitor\":\"manifest\",\"binary\":\"label\"}");
+	json_object_put(to);
+	json_object_put(origin);
+}
+
+static void an_image_can_not_ask_for_what_is_the_nodes(void **state)
+{
+	json_object *to = json_object_new_object();
+
+	(void)state;
+	assert_int_equal(adds(to, "{" KEY("vAccel") "\"vsock\"," KEY("RPCAddress") "\"vsock://2:1\","
+			      KEY("network") "\"static\"}", "manifest", to), 0);
+	assert_string_equal(text_of(to), "{}");
+	json_object_put(to);
+}
+
+static void of_a_source_with_a_value_too_long_nothing_is_taken(void **state)
+{
+	json_object *to = json_object_new_object();
+	char from[ANNOTATION_MAX + 200];
+
+	(void)state;
+	(void)snprintf(from, sizeof(from), "{" KEY("unikernelType") "\"mewz\"," KEY("binary")
+		       "\"%0*d\"}", ANNOTATION_MAX + 1, 0);
+	assert_int_equal(adds(to, from, "label", to), -EINVAL);
+	assert_string_equal(text_of(to), "{}");
+	json_object_put(to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +184,9 @@ int main(void)
 		cmocka_unit_test(plain_values_that_look_encoded_are_kept),
 		cmocka_unit_test(a_value_without_bounds_is_refused),
 		cmocka_unit_test(base64_is_strict_and_of_text),
+		cmocka_unit_test(who_comes_first_wins_key_by_key_and_each_is_decoded_by_itself),
+		cmocka_unit_test(an_image_can_not_ask_for_what_is_the_nodes),
+		cmocka_unit_test(of_a_source_with_a_value_too_long_nothing_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

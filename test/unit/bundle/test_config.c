@@ -74,6 +74,7 @@ static void an_empty_file_means_the_defaults(void **state)
 	assert_int_equal(c.idle_exit_s, 60);
 	assert_int_equal(c.monitor_grace_s, 10);
 	assert_true(c.power_button);
+	assert_false(c.ask_containerd);
 	assert_int_equal(c.group, GROUP_BY_POD);
 	assert_false(c.vaccel);
 	assert_false(c.debug);
@@ -90,7 +91,8 @@ static void every_key_is_read(void **state)
 			      "journal = '/j'\nrun = '/r'\nruntime = 'crun'\n"
 			      "rootfs_choice = 'required'\nhistory_days = 1\nhistory_count = 2\n"
 			      "runtime_timeout_s = 3\nidle_exit_s = 4\nmonitor_grace_s = 5\ndebug = true\n"
-			      "group = 'container'\npower_button = false\nvaccel = true\n", &err), 0);
+			      "group = 'container'\npower_button = false\nvaccel = true\n"
+			      "ask_containerd = true\n", &err), 0);
 	assert_string_equal(c.journal, "/j");
 	assert_string_equal(c.run, "/r");
 	assert_string_equal(c.runtime, "crun");
@@ -101,6 +103,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.idle_exit_s, 4);
 	assert_int_equal(c.monitor_grace_s, 5);
 	assert_false(c.power_button);
+	assert_true(c.ask_containerd);
 	assert_int_equal(c.group, GROUP_BY_CONTAINER);
 	assert_true(c.vaccel);
 	assert_true(c.debug);

@@ -68,6 +68,7 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *
 	static const char *const want[][2] = {
 		{ ":method", "POST" },
 		{ ":path", "/containerd.services.tasks.v1.Tasks/Get" },
+		{ ":path", "/containerd.services.images.v1.Images/Get" },
 		{ "content-type", "application/grpc" },
 		{ "te", "trailers" },
 		{ "containerd-namespace", "t1" },
@@ -224,19 +225,24 @@ static int answer(uint8_t *buf, enum mode mode)
 	return (int)n + 5;
 }
 
-/* Ask a server that behaves like this. */
+/* A server that behaves like this. */
+static void begin_child(struct fixture *f, enum mode mode, const uint8_t *body, int len)
+{
+	f->child = fork();
+	assert_true(f->child >= 0);
+	if (f->child == 0) {
+		be_the_server(f->fd, mode, body, (size_t)len);
+		_exit(0);
+	}
+}
+
 static int ask(struct fixture *f, enum mode mode, struct ask_task *ret, struct err *err)
 {
 	const struct ask who = { f->path, "t1", "c1", mode == FOREVER ? 100 : 10000 };
 	uint8_t buf[64];
 	int len = answer(buf, mode), rc;
 
-	f->child = fork();
-	assert_true(f->child >= 0);
-	if (f->child == 0) {
-		be_the_server(f->fd, mode, buf, (size_t)len);
-		_exit(0);
-	}
+	begin_child(f, mode, buf, len);
 	rc = ask_task(&who, ret, err);
 	end_child(f);
 	return rc;
@@ -314,15 +320,48 @@ static void the_text_of_a_failure_is_decoded(void **state)
 	struct err err = ERR_INIT;
 	int code = 0;
 
-	f->child = fork();
-	assert_true(f->child >= 0);
-	if (f->child == 0) {
-		be_the_server(f->fd, NOT_FOUND, NULL, 0);
-		_exit(0);
-	}
+	begin_child(f, NOT_FOUND, NULL, 0);
 	assert_int_equal(grpc_call(&req, &out, &code, &err), -ENOENT);
 	assert_int_equal(code, STATUS_NOT_FOUND);
 	assert_non_null(strstr(err.text, "no task: %zz100%: not found"));
+}
+
+/* Of an image of this type and size. */
+static int ask_of(struct fixture *f, enum mode mode, const char *type, int64_t size)
+{
+	const struct ask who = { .address = f->path, .ns = "t1", .timeout_ms = 10000 };
+	Containerd__Services__Descriptor target = CONTAINERD__SERVICES__DESCRIPTOR__INIT;
+	Containerd__Services__Image image = CONTAINERD__SERVICES__IMAGE__INIT;
+	Containerd__Services__GetImageResponse r = CONTAINERD__SERVICES__GET_IMAGE_RESPONSE__INIT;
+	uint8_t buf[256] = { 0 };
+	char *text = NULL;
+	size_t len;
+	int rc;
+
+	target.media_type = (char *)type;
+	target.digest = (char *)"sha256:0";
+	target.size = size;
+	image.target = &target;
+	r.image = &image;
+	buf[4] = (uint8_t)containerd__services__get_image_response__pack(&r, buf + 5);
+	begin_child(f, mode, buf, buf[4] + 5);
+	rc = ask_manifest(&who, "test/image:1", &text, &len, NULL);
+	end_child(f);
+	assert_null(text);
+	return rc;
+}
+
+static void an_index_is_not_followed(void **state)
+{
+	assert_int_equal(ask_of(*state, ANSWER, "application/vnd.oci.image.index.v1+json", 9),
+			 -ENODATA);
+	assert_int_equal(ask_of(*state, NOT_FOUND, "", 9), -ENODATA);
+}
+
+static void a_manifest_that_is_too_long_is_not_read(void **state)
+{
+	assert_int_equal(ask_of(*state, ANSWER, "application/vnd.oci.image.manifest.v1+json",
+				ASK_MANIFEST_MAX + 1), -EFBIG);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -335,6 +374,8 @@ int main(void)
 		TEST(everything_else_is_an_error_and_tells_nothing),
 		TEST(a_daemon_that_is_down_is_an_error),
 		TEST(the_text_of_a_failure_is_decoded),
+		TEST(an_index_is_not_followed),
+		TEST(a_manifest_that_is_too_long_is_not_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
