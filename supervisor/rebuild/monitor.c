@@ -62,6 +62,8 @@ static bool in_network(const struct proc_info *p, const char *network)
 static int take(struct evidence *ev, const struct proc_info *p, const char *network,
 		struct err *err)
 {
+	if (ev->monitor.pid && p->ppid == ev->monitor.pid) /* its child, told the same */
+		return 0;
 	if (ev->monitor.pid)
 		return err_say(err, EBUSY, "its journal says nothing, and both process %d and process "
 			       "%d say that they are its monitor: end the one that is not",
