@@ -332,7 +332,7 @@ int doctor(struct engine *e, const struct journal_place *place,
 		r = journal_list(place, JOURNAL_LIVE, look_live, &d, err);
 	if (r == 0)
 		r = journal_list(place, JOURNAL_DONE, look_done, &d, err);
-	if (r == 0)
+	if (r >= 0) /* 1: there is more history than is looked at */
 		r = leftovers(e, place, look_leftover, &d, err);
 	return r < 0 ? r : d.n_found;
 }

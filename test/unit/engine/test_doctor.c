@@ -203,6 +203,24 @@ static void what_a_finished_task_left_is_found_until_its_id_lives_anew(void **st
 		  "uruncctl show default/t1\n");
 }
 
+static void a_long_history_does_not_hide_what_urunc_left(void **state)
+{
+	struct bench *b = *state;
+	struct task_key key;
+	char id[16];
+
+	assert_int_equal(journal_finish(&b->j, NULL), 0);
+	for (int i = 0; i < 200; i++) {
+		(void)snprintf(id, sizeof(id), "old%d", i);
+		assert_int_equal(task_key_make(&key, "/run/c.sock", "default", id, NULL), 0);
+		assert_int_equal(journal_open(&b->j, &b->place, &key, JOURNAL_CREATE, NULL), 0);
+		assert_int_equal(journal_finish(&b->j, NULL), 0);
+	}
+	sim_mount_new(b->sim, "tmpfs", "none", "/b/monRootfs");
+	expect(b, "UR020 / a tmpfs is mounted on /b/monRootfs, which should be seen by a monitor "
+		  "alone -> umount /b/monRootfs\n");
+}
+
 static void the_event_that_a_dead_task_has_not_told_is_named(void **state)
 {
 	struct bench *b = *state;
@@ -316,6 +334,7 @@ int main(void)
 		T(a_socket_that_nobody_answers_on_is_stale),
 		T(what_has_the_tasks_name_and_no_row_is_found),
 		T(what_a_finished_task_left_is_found_until_its_id_lives_anew),
+		T(a_long_history_does_not_hide_what_urunc_left),
 		T(the_event_that_a_dead_task_has_not_told_is_named),
 		T(a_damaged_journal_is_told_and_recover_is_what_to_type),
 		T(a_newer_journal_is_told_and_left),
