@@ -2,6 +2,7 @@
 #include "supervisor/engine/plan.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/bundle/hooks.h"
 #include "supervisor/bundle/json.h"
 #include "supervisor/oci/runtime.h"
 #include "supervisor/step/step.h"
@@ -248,28 +249,24 @@ static bool restored(json_object *request)
 	return json_text(request, "checkpoint", "")[0];
 }
 
-/* All hooks of a kind are one step, if there are any. */
+/* What is launched @holds before it makes its root, for hooks inside. */
+static json_object *holding_want(const struct task_row *task, json_object *request, bool holds)
+{
+	json_object *want = launch_want(task, request);
+
+	if (want && holds)
+		json_put(want, "holds", json_object_new_boolean(true));
+	return want;
+}
+
 static int add_hooks(struct plan_list *list, const struct task_row *task, json_object *request,
 		     const char *when, struct err *err)
 {
-	json_object *hooks = json_list(member(request, "hooks"), when);
-	bool stop = strcmp(when, "poststop") == 0;
-	json_object *want;
+	const char *kind = strcmp(when, "poststop") == 0 ? "poststop" : "hook";
 
-	if (!hooks || json_object_array_length(hooks) == 0)
-		return 0;
-	want = json_object_new_object();
-	if (want) {
-		json_put_text(want, "id", task->key.id);
-		json_put_text(want, "bundle", task->bundle);
-		json_put_text(want, "when", when);
-		json_put_text(want, "status", stop ? "stopped" : strcmp(when, "poststart") == 0
-							      ? "running" : "creating");
-		copy(want, request, "oci", "oci");
-		json_put(want, "list", json_object_get(hooks));
-		copy(want, request, "annotations", "annotations");
-	}
-	return add(list, stop ? "poststop" : "hook", want, err);
+	return hooks_any(request, when)
+		       ? add(list, kind, hooks_want(task, request, when), err)
+		       : 0;
 }
 
 /* A namespace that has a name outlives init, and is found by that. */
@@ -291,7 +288,9 @@ static json_object *network_want(json_object *request)
 static int plan_launch(struct plan_list *list, const struct task_row *task,
 		       json_object *request, struct err *err)
 {
+	static const char *const first[] = { "prestart", "createRuntime", "createContainer" };
 	bool mount = json_true(member(request, "unikernel"), "mount_rootfs");
+	bool holds = hooks_any(request, "createContainer");
 	int rc = add(list, "limits", launch_want(task, request), err);
 
 	if (rc == 0 && member(request, "sandbox")) /* it has no rootfs, and makes no network */
@@ -303,13 +302,13 @@ static int plan_launch(struct plan_list *list, const struct task_row *task,
 	if (rc == 0 && mount)
 		rc = add(list, "virtiofsd", launch_want(task, request), err);
 	if (rc == 0)
-		rc = add(list, "launch", launch_want(task, request), err);
+		rc = add(list, "launch", holding_want(task, request, holds), err);
+	for (size_t i = 0; i < ARRAY_SIZE(first) && rc == 0; i++)
+		rc = add_hooks(list, task, request, first[i], err);
+	if (rc == 0 && holds)
+		rc = add(list, "root", launch_want(task, request), err);
 	if (rc == 0 && mount)
 		rc = add(list, "release", launch_want(task, request), err);
-	if (rc == 0)
-		rc = add_hooks(list, task, request, "prestart", err);
-	if (rc == 0)
-		rc = add_hooks(list, task, request, "createRuntime", err);
 	return rc < 0 ? rc : add(list, "network", network_want(request), err);
 }
 
@@ -367,7 +366,9 @@ static int plan_start(struct plan_list *list, const struct task_row *task,
 	int rc = 0;
 
 	if (runtime_is_none(runtime_kind_of(task->runtime))) {
-		rc = add(list, "monitor", launch_want(task, request), err);
+		rc = add_hooks(list, task, request, "startContainer", err);
+		if (rc == 0)
+			rc = add(list, "monitor", launch_want(task, request), err);
 		return rc < 0 ? rc : add_hooks(list, task, request, "poststart", err);
 	}
 	if (!restored(request))

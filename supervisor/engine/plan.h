@@ -14,10 +14,10 @@
  *            with unikernel after the mounts, if there is a "decide": what comes after it
  *            is planned anew if it is one
  *            bundle, mount, cgroup, limits, rootfs-choice, poststop, virtiofsd, launch,
- *            release, hook, network, for a unikernel without an OCI runtime: task->runtime
- *            is RUNTIME_NATIVE_NAME
+ *            hook, root, release, network, for a unikernel without an OCI runtime:
+ *            task->runtime is RUNTIME_NATIVE_NAME; root, if there are createContainer hooks
  *            bundle, cgroup, limits, launch, for a sandbox: RUNTIME_SANDBOX_NAME
- *   start    start; init, if a checkpoint is restored; monitor, hook, for such a unikernel;
+ *   start    start; init, if a checkpoint is restored; hook, monitor, hook, for such a unikernel;
  *            monitor, for a sandbox
  *   kill     signal
  *   pause, resume, update, checkpoint, exec	one step of that name

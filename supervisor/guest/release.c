@@ -14,11 +14,10 @@
  * Both are tried again for 2.5 s while somebody is in the way. There is nothing to take back:
  * the mount is the mount step's, which finds it gone; the claim goes with the process.
  */
-#include "supervisor/step/step.h"
+#include "supervisor/step/ending.h"
 
 #include "journal/base/cleanup.h"
 #include "journal/base/crash.h"
-#include "supervisor/bundle/json.h"
 #include "supervisor/unikernel/guests.h"
 
 #include <errno.h>
@@ -81,20 +80,11 @@ static int wait_a_bit(struct step *step, struct step_env *env, const char *what,
 
 static int listen_to(struct step *step, struct step_env *env, struct wait *next, struct err *err)
 {
-	auto_free char *text = NULL;
 	auto_json json_object *said = NULL;
-	int rc = env->node->hear(env->node, &step->task->init, &text, err);
+	int rc = step_hear_init(step, env, &said, next, err);
 
-	if (rc == 0) {
-		rc = env->node->talk_fd(env->node, &step->task->init, err);
-		next->fd = rc;
-		return rc < 0 ? rc : STEP_WAIT;
-	}
-	if (rc < 0)
+	if (rc != STEP_DONE)
 		return rc;
-	said = json_read(text);
-	if (json_text(said, "error", "")[0])
-		return err_say(err, EIO, "%s", json_text(said, "error", ""));
 	json_put(step->have, "asked", json_object_new_boolean(false));
 	if (json_true(said, "busy"))
 		return wait_a_bit(step, env, "it is mounted elsewhere on this node", next, err);

@@ -103,15 +103,28 @@ static int claim(struct err *err)
 	return launch_say(answer, err);
 }
 
-int launch_order(json_object **ret, const char *member, enum json_type type, struct err *err)
+/* 1: it was something to be done while we wait. */
+static int heed(json_object *order, json_object *args, struct err *err)
+{
+	int rc;
+
+	if (launch_member(order, "claim", json_type_boolean))
+		rc = claim(err);
+	else if (launch_member(order, "hook", json_type_object))
+		rc = launch_hook(order, args, err);
+	else
+		return 0;
+	return rc < 0 ? rc : 1;
+}
+
+int launch_order(json_object **ret, json_object *args, const char *member, enum json_type type,
+		 struct err *err)
 {
 	int rc = hear(ret, err);
 
-	while (rc == 0 && launch_member(*ret, "claim", json_type_boolean)) {
+	while (rc == 0 && (rc = heed(*ret, args, err)) > 0) {
 		json_object_put(TAKE_PTR(*ret));
-		rc = claim(err);
-		if (rc == 0)
-			rc = hear(ret, err);
+		rc = hear(ret, err);
 	}
 	if (rc < 0)
 		return rc;
@@ -214,6 +227,31 @@ static int listen_for_monitor(struct err *err)
 	return 0;
 }
 
+static bool holds(json_object *args)
+{
+	return json_object_get_boolean(launch_member(args, "holds", json_type_boolean));
+}
+
+static int make_root(json_object *args, struct err *err)
+{
+	int rc = launch_root(args, err);
+
+	return rc == 0 && launch_serves(args) ? listen_for_monitor(err) : rc;
+}
+
+/* Hooks have been in its namespaces, where its root is the node's still. */
+static int make_root_when_told(json_object *args, struct err *err)
+{
+	auto_json json_object *order = NULL;
+	auto_json json_object *built = json_tokener_parse("{\"built\":true}");
+	int rc = built ? launch_order(&order, args, "build", json_type_boolean, err)
+		       : err_set(err, ENOMEM, "make its root");
+
+	if (rc == 0)
+		rc = make_root(args, err);
+	return rc < 0 ? rc : launch_say(built, err);
+}
+
 static int prepare(json_object *args, struct err *err)
 {
 	auto_json json_object *ready = json_tokener_parse("{\"ready\":true}");
@@ -229,10 +267,8 @@ static int prepare(json_object *args, struct err *err)
 		rc = choose_accel(args, ready, err);
 	if (rc == 0)
 		rc = launch_vsock(args, ready, err);
-	if (rc == 0)
-		rc = launch_root(args, err);
-	if (rc == 0 && launch_serves(args))
-		rc = listen_for_monitor(err);
+	if (rc == 0 && !holds(args))
+		rc = make_root(args, err);
 	return rc < 0 ? rc : launch_say(ready, err);
 }
 
@@ -246,7 +282,10 @@ static int live(json_object *args, struct err *err)
 	handle(SIGTERM);
 	handle(SIGINT);
 	handle(SIGHUP);
-	rc = launch_order(&order, "argv", json_type_array, err);
+	if (holds(args))
+		rc = make_root_when_told(args, err);
+	if (rc == 0)
+		rc = launch_order(&order, args, "argv", json_type_array, err);
 	if (rc == 0)
 		rc = write_files(order, err);
 	if (rc == 0)

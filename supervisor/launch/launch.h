@@ -12,6 +12,9 @@
  *     and all of it goes with the process
  *   3 {"ready":true, ...} is told; it waits. End of file: our shim is dead, it exits.
  *     Told {"claim":true}, it says {"claimed":true} or {"busy":true} and waits on: see disk.c
+ *     Told {"hook":as in the spec,"state":{...},"user":bool}, it runs that, as its own user
+ *     or as the container's, says {"hooked":bool,"text":"..."} and waits on
+ *     If it "holds", 2 comes now: told {"build":true}, it says {"built":true} and waits on
  *   4 it is told {"argv":[...]}; user, capabilities, no_new_privs; {"exec":true} is
  *     told; exec, which closes its end. What it has at SPAWN_CONTROL_FD is the monitor's
  *
@@ -65,9 +68,9 @@
  *		  "process": as in the spec, "program": path of the monitor,
  *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
  *		  "private_pids": bool, "masked": as in the spec, "share": folder of the
- *		  host with the socket, "serves": bool, "cid": the number of its vsock, or
- *		  the first one to be tried; or "agent": folder of the host with a socket
- *		  "agent_name",
+ *		  host with the socket, "serves": bool, "holds": bool,
+ *		  "cid": the number of its vsock, or the first one to be tried; or
+ *		  "agent": folder of the host with a socket "agent_name",
  *		  "disk": { "path", "major", "minor", "kernel": path in the rootfs } }
  *		or { "pause": the sandbox's id, "place", "namespaces", "hostname", "cgroups",
  *		  "process", "sysctls": { name: text } }
@@ -92,7 +95,11 @@ int launch_pause(json_object *args, struct err *err);
 /* init.c: tell the shim; and wait for its order, which has such a @member. *ret is the
  * caller's to json_object_put(). */
 int launch_say(json_object *message, struct err *err);
-int launch_order(json_object **ret, const char *member, enum json_type type, struct err *err);
+int launch_order(json_object **ret, json_object *args, const char *member, enum json_type type,
+		 struct err *err);
+/* hook.c: run the hook of an @order; how it ended is told. Where the shim is gone meanwhile,
+ * that is the end of both. */
+int launch_hook(json_object *order, json_object *args, struct err *err);
 /* become.c: what must be done while /proc is still the host's; and the last things. */
 int launch_limits(json_object *process, struct err *err);
 int launch_user(json_object *args, struct err *err);

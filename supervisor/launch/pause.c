@@ -135,7 +135,7 @@ int launch_pause(json_object *args, struct err *err)
 	handle_signals();
 	rc = going ? prepare(args, err) : err_set(err, ENOMEM, "prepare the sandbox");
 	if (rc == 0)
-		rc = launch_order(&order, "pause", json_type_boolean, err);
+		rc = launch_order(&order, args, "pause", json_type_boolean, err);
 	if (rc == 0)
 		rc = launch_say(going, err);
 	if (rc < 0)

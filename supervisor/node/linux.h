@@ -91,7 +91,6 @@ const char *linux_job_name(enum job job); /* NULL: not one of ours */
 int linux_job_ask(json_object *args, struct err *err);
 int linux_job_look(json_object *args, struct err *err);
 int linux_job_mount(json_object *args, struct err *err);
-int linux_job_hook(json_object *args, struct err *err);
 int linux_job_unmount(json_object *args, struct err *err);
 /* A member that must be there: NULL and *err, or the text. */
 const char *linux_job_text(json_object *args, const char *name, struct err *err);

@@ -3,6 +3,7 @@
  * linux_hook.c - become a hook of the spec.
  */
 #include "supervisor/node/linux.h"
+#include "supervisor/node/node_linux.h"
 
 #include "journal/base/cleanup.h"
 

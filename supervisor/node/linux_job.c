@@ -3,6 +3,7 @@
  * linux_job.c - jobs of ours: which there are, and the small ones.
  */
 #include "supervisor/node/linux.h"
+#include "supervisor/node/node_linux.h"
 
 #include "journal/base/cleanup.h"
 #include "journal/base/file.h"

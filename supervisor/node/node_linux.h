@@ -14,6 +14,8 @@
 
 #include "supervisor/node/node.h"
 
+#include <json-c/json.h>
+
 /* @ret: the caller's to node_linux_free(). -ENOMEM; -ENOENT: no /proc. */
 int node_linux_new(struct node **ret, struct err *err);
 
@@ -24,5 +26,8 @@ void node_linux_keep_mounts(struct node *n);
 /* Closes every watch and gate (a child still at its gate exits) and every lock; kills
  * and reaps nobody. NULL is fine. Returns NULL. */
 struct node *node_linux_free(struct node *n);
+
+/* Become a hook of the spec: args as of JOB_HOOK. In a child; it comes back if it can't. */
+int linux_job_hook(json_object *args, struct err *err);
 
 #endif

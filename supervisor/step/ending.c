@@ -82,6 +82,28 @@ int step_hear(struct step *step, struct step_env *env, const struct wake *wake, 
 	return err_say(err, EIO, "it ended without a word");
 }
 
+int step_hear_init(struct step *step, struct step_env *env, json_object **ret, struct wait *next,
+		   struct err *err)
+{
+	const struct ident *init = &step->task->init;
+	auto_free char *text = NULL;
+	auto_json json_object *said = NULL;
+	int rc = env->node->hear(env->node, init, &text, err);
+
+	if (rc == 0) {
+		rc = env->node->talk_fd(env->node, init, err);
+		next->fd = rc;
+		return rc < 0 ? rc : STEP_WAIT;
+	}
+	if (rc < 0)
+		return rc;
+	said = json_read(text);
+	if (json_text(said, "error", "")[0])
+		return err_say(err, EIO, "%s", json_text(said, "error", ""));
+	*ret = TAKE_PTR(said);
+	return STEP_DONE;
+}
+
 /* ---- what it is told ------------------------------------------------------------------- */
 
 /* The folders that the limits step has made. */

@@ -26,6 +26,11 @@ struct heard {
 int step_hear(struct step *step, struct step_env *env, const struct wake *wake, const char *what,
 	      struct heard *ret, struct wait *next, struct err *err);
 
+/* The next word of the task's init, which was launched. STEP_DONE and *ret, the caller's to
+ * json_object_put(); STEP_WAIT; -EIO it told an error; -EPIPE it has closed its end, or ended. */
+int step_hear_init(struct step *step, struct step_env *env, json_object **ret, struct wait *next,
+		   struct err *err);
+
 /* The cgroups of a monitor, as the member "cgroups" of what a launched process is told. */
 int step_tell_cgroups(struct step_env *env, json_object *args, struct err *err);
 

@@ -3,8 +3,8 @@
  * launch.c - the process that is going to be the monitor, or holds a sandbox's namespaces,
  * up to where it waits for Start.
  *
- * want: { "id", "bundle", "unikernel", "console": path of a console socket; or "sandbox":
- *         see engine/plan.h }
+ * want: { "id", "bundle", "unikernel", "console": path of a console socket, "holds": true if
+ *         its root is another step; or "sandbox": see engine/plan.h }
  * have: { "accel": "kvm" | "tcg" | "none", "init": identity, "console_folder": identity,
  *         "power": true if its guest's power button can be pressed: see guest/power.h,
  *         "cid": the number of the guest's vsock, if it is to have one }
@@ -175,6 +175,7 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	json_put(args, "private_pids", json_object_new_boolean(spec->own_pidns));
 	hand(args, "namespaces", member(member(spec->json, "linux"), "namespaces"));
 	hand(args, "process", member(spec->json, "process"));
+	hand(args, "holds", member(step->want, "holds"));
 	hand(args, "masked", member(member(spec->json, "linux"), "maskedPaths"));
 	json_put_words(args, "shown", env->config->monitor_paths);
 	put_share(args, env);
@@ -292,18 +293,10 @@ static int check_order(struct step *step, struct step_env *env, const struct spe
 static int check(struct step *step, struct step_env *env, const struct spec *spec,
 		 struct err *err)
 {
-	json_object *hooks = member(spec->json, "hooks");
-	const char *inside = asks(member(hooks, "createContainer"))  ? "createContainer"
-			     : asks(member(hooks, "startContainer")) ? "startContainer"
-								     : NULL;
-
 	if (spec->terminal != (json_text(step->want, "console", "")[0] != '\0'))
 		return err_say(err, EINVAL, "its config.json %s a terminal, and the Create %s",
 			       spec->terminal ? "asks for" : "is without",
 			       spec->terminal ? "does not" : "asks for one");
-	if (inside)
-		return err_say(err, ENOTSUP, "a unikernel launched without an OCI runtime runs no %s "
-			       "hooks", inside);
 	note_unheeded(step, env, spec);
 	return 0;
 }

@@ -346,6 +346,35 @@ static void hooks_stand_around_the_launch(void **state)
 	drop(list);
 }
 
+static void hooks_inside_stand_before_its_root_and_before_its_monitor(void **state)
+{
+	static const char *const kinds[] = { "bundle", "cgroup", "limits", "rootfs-choice", "virtiofsd",
+					     "launch", "hook", "hook", "root", "release", "network" };
+	struct plan_list *list = calloc(1, sizeof(*list));
+	json_object *request = json("{'unikernel':{'type':'mewz','mount_rootfs':true},'oci':'1.0.2',"
+				    "'hooks':{'createContainer':[{'path':'/c'}],"
+				    "'startContainer':[{'path':'/s'}],'prestart':[{'path':'/p'}]}}");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(plan_make(list, PLAN_CREATE, &native, request, NULL, &err), 0);
+	assert_int_equal(list->n, 11);
+	for (size_t i = 0; i < 11; i++)
+		assert_string_equal(list->at[i].kind, kinds[i]);
+	is(list, 5, "launch", "{'id':'u1','bundle':'/b/u1','unikernel':{'type':'mewz',"
+			      "'mount_rootfs':true},'holds':true}");
+	is(list, 7, "hook", "{'id':'u1','bundle':'/b/u1','when':'createContainer','status':'creating',"
+			    "'inside':true,'oci':'1.0.2','list':[{'path':'/c'}]}");
+	plan_clear(list);
+	assert_int_equal(plan_make(list, PLAN_START, &native, request, NULL, &err), 0);
+	assert_int_equal(list->n, 2);
+	is(list, 0, "hook", "{'id':'u1','bundle':'/b/u1','when':'startContainer','status':'created',"
+			    "'inside':true,'oci':'1.0.2','list':[{'path':'/s'}]}");
+	assert_string_equal(list->at[1].kind, "monitor");
+	json_object_put(request);
+	drop(list);
+}
+
 static void what_a_unikernel_has_not_is_refused_by_name(void **state)
 {
 	static const enum plan plans[] = { PLAN_UPDATE, PLAN_CHECKPOINT, PLAN_EXEC };
@@ -440,6 +469,7 @@ int main(void)
 		cmocka_unit_test(the_rootfs_is_asked_before_anything_runs),
 		cmocka_unit_test(a_sandbox_is_launched_without_a_rootfs),
 		cmocka_unit_test(hooks_stand_around_the_launch),
+		cmocka_unit_test(hooks_inside_stand_before_its_root_and_before_its_monitor),
 		cmocka_unit_test(what_a_unikernel_has_not_is_refused_by_name),
 		cmocka_unit_test(every_kind_that_is_planned_exists),
 		cmocka_unit_test(what_no_plan_is_made_of_is_named),

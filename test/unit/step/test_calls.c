@@ -145,7 +145,7 @@ static void every_kind_is_whole_and_found_by_its_name(void **state)
 		assert_true(ops->effect != EFFECT_NONE_);
 		assert_true(ops->apply_ms > 0 && ops->undo_ms > 0);
 	}
-	assert_int_equal(n, 25);
+	assert_int_equal(n, 26);
 	assert_null(step_kind("no such kind"));
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -77,6 +78,93 @@ static void a_create_fails_with_its_hook(void **state)
 	rig_close(&r);
 }
 
+#define INSIDE(when) "{'id':'c1','bundle':'/b/c1','when':'" when "','status':'created',"  \
+		     "'oci':'1.0.2','inside':true,'list':[{'path':'/one'}]}"
+
+/* What the launched process says; NULL: nothing yet. */
+static const char *said;
+
+static int hear(struct node *node, const struct ident *who, char **ret, struct err *err)
+{
+	(void)node;
+	(void)who;
+	(void)err;
+	if (!said)
+		return 0;
+	*ret = strdup(said);
+	return 1;
+}
+
+static int talk_fd(struct node *node, const struct ident *who, struct err *err)
+{
+	(void)node;
+	(void)who;
+	(void)err;
+	return 77;
+}
+
+static int tell(struct node *node, const struct ident *who, const char *text, struct err *err)
+{
+	struct fake_node *f = (struct fake_node *)node;
+
+	(void)who;
+	(void)err;
+	(void)snprintf(f->line, sizeof(f->line), "%s", text);
+	return 0;
+}
+
+static void open_inside(struct rig *r, const char *want)
+{
+	rig_open(r, "hook", want);
+	r->f.node.hear = hear;
+	r->f.node.talk_fd = talk_fd;
+	r->f.node.tell = tell;
+	said = NULL;
+	assert_int_equal(rig_probe(r), FACT_ABSENT);
+	assert_int_equal(rig_apply(r, WAKE_BEGIN), STEP_WAIT);
+	assert_int_equal(r->next.fd, 77);
+	assert_int_equal(rig_apply(r, WAKE_READY), STEP_WAIT);
+}
+
+static void one_inside_is_run_by_init(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_inside(&r, INSIDE("createContainer"));
+	assert_non_null(strstr(r.f.line, "{\"hook\":{\"path\":\"\\/one\"},\"state\":{"));
+	assert_non_null(strstr(r.f.line, "},\"user\":false}"));
+	assert_string_equal(r.f.log, "");
+	said = "{\"hooked\":true,\"text\":\"\"}";
+	assert_int_equal(rig_apply(&r, WAKE_READY), STEP_DONE);
+	assert_string_equal(rig_have(&r), "{'done':1}");
+	rig_close(&r);
+}
+
+static void one_before_the_start_is_the_containers_user(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_inside(&r, INSIDE("startContainer"));
+	assert_non_null(strstr(r.f.line, "},\"user\":true}"));
+	said = "{\"hooked\":false,\"text\":\"no\"}";
+	assert_int_equal(rig_apply(&r, WAKE_READY), -EIO);
+	assert_string_equal(r.err.text, "startContainer hook /one: no");
+	rig_close(&r);
+}
+
+static void one_inside_has_its_time_as_well(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_inside(&r, INSIDE("createContainer"));
+	assert_int_equal(rig_apply(&r, WAKE_DEADLINE), -EIO);
+	assert_string_equal(r.err.text, "createContainer hook /one: it took too long");
+	rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -84,6 +172,9 @@ int main(void)
 		cmocka_unit_test(none_is_begun_when_the_time_of_them_all_is_over),
 		cmocka_unit_test(the_last_one_leaves_none_to_speak_of),
 		cmocka_unit_test(a_create_fails_with_its_hook),
+		cmocka_unit_test(one_inside_is_run_by_init),
+		cmocka_unit_test(one_before_the_start_is_the_containers_user),
+		cmocka_unit_test(one_inside_has_its_time_as_well),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
