@@ -21,9 +21,7 @@ struct watched {
 static void watch(struct watched *w, struct run *run, struct node *node,
 		  const struct wait *next)
 {
-	*w = (struct watched){ .fds = { { .fd = -1, .events = POLLIN },
-					{ .fd = next->fd, .events = POLLIN } } };
-	if (!next->child_seq || run_child(run, &w->child) < 0)
+	if (w->child.pid || !next->child_seq || run_child(run, &w->child) < 0)
 		return;
 	w->fds[0].fd = node->watch(node, &w->child, NULL);
 	if (w->fds[0].fd < 0)
@@ -78,11 +76,13 @@ static int wait_for(struct run *run, struct node *node, const struct wait *next,
 		    int64_t deadline_ms, int (*tick)(void *arg), void *arg,
 		    struct wake *wake)
 {
-	struct watched w;
+	struct watched w = { .fds = { { .fd = -1, .events = POLLIN },
+				      { .fd = next->fd, .events = POLLIN } } };
 	int found = 0;
 
-	watch(&w, run, node, next);
 	while (!found) {
+		/* Again at every tick, where its row could not be read. */
+		watch(&w, run, node, next);
 		if ((deadline_ms && node->now_ms(node) >= deadline_ms) || (tick && tick(arg)))
 			break;
 		if (node_poll(node, w.fds, 2, timeout_ms(node, next, deadline_ms, &w)) < 0 &&
