@@ -23,6 +23,19 @@ monitor_install()
 	chmod 755 "$T/monitors/$1"
 }
 
+# root_alone TEXT NAME: a line of it, what `echo /*` says in a monitor's root, names nothing
+# but what belongs there. The folders of its programs are shown as well, wherever the
+# sources lie.
+root_alone()
+{
+	local line programs=${PEERS#/} tests=${T#/}
+
+	line=$(printf '%s\n' "$1" | grep '^/.* /cntrRootfs ')
+	is "rootfs" "${line:+rootfs}$(printf '%s\n' "$line" | tr ' ' '\n' |
+		grep -vxE '/(bin|sbin|lib(32|64|x32)?|usr|etc|cntrRootfs|dev|proc|tmp)?' |
+		grep -vxF -e "/${programs%%/*}" -e "/${tests%%/*}")" "$2"
+}
+
 guest_make()
 {
 	GUEST=$T/guest
