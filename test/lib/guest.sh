@@ -147,3 +147,32 @@ serve()
 	guest "$id" "${TYPE:-hermit}" "answer=$n" --detach --log-uri "file://$T/$id.out" \
 		--with-ns network:/run/netns/pod "$@" && until_true 20 said "$id" 'listens'
 }
+
+# ---- a rootfs that is a block device; without containerd --------------------------------
+
+# Before each: what the next bundles say.
+disk_begin()
+{
+	ANNOTATIONS=
+	for key in unikernelType=linux hypervisor=qemu "binary=/my kernels/k" mountRootfs=true; do
+		ANNOTATIONS="${ANNOTATIONS:+$ANNOTATIONS, }\"$KEY.${key%%=*}\": \"${key#*=}\""
+	done
+	mkdir -p "$T/b" && sink_start
+}
+
+# disk_create ID WORD... : a task whose rootfs is the ext4 of $DISK: device[,,option]
+disk_create()
+{
+	local id
+
+	id=$1
+	bundle_make "$@" && shim_start "$id" && shim_call "$id" Create "bundle=$T/b/$id" \
+		"rootfs=ext4,$DISK" "stdout=file://$T/$id.out" "stderr=file://$T/$id.out" 2>&1
+}
+
+disk_end()
+{
+	shim_delete "$1" >/dev/null 2>&1
+	rm -rf "$T/b" "$T"/*.out
+	sink_stop
+}
