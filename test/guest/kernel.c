@@ -3,14 +3,11 @@
  * kernel.c - the smallest guest that can tell what it was given.
  *
  * It prints how it was loaded, its command line, disks and shares to the serial port, and
- * then does what the words of the command line, or of an initrd that is text, say:
- *
- *   exit=N   leave by isa-debug-exit: QEMU ends with N * 2 + 1
- *   answer=N answer N pings of the address in "ip=A.B.C.D" or "--ipv6=A::B", first
- *   spin     stay
- *
- * or switches the machine off, which ends QEMU with 0.
+ * then does what the words of the command line, or of an initrd that is text, say
+ * (guest.h); exit=N is by isa-debug-exit: QEMU ends with N * 2 + 1. Else it switches the
+ * machine off, which ends QEMU with 0.
  */
+#include "test/guest/guest.h"
 #include "test/guest/port.h"
 
 #define SERIAL      0x3f8
@@ -44,51 +41,13 @@ struct pvh_info {
 	uint64_t modules, cmdline;
 };
 
-static void put(const char *text)
+void put(const char *text)
 {
 	for (; *text; text++) {
 		while (!(in8(SERIAL + 5) & 0x20))
 			;
 		out8(SERIAL, (uint8_t)*text);
 	}
-}
-
-static void put_number(uint32_t n)
-{
-	char text[11];
-	char *p = text + sizeof(text) - 1;
-
-	*p = '\0';
-	do
-		*--p = (char)('0' + n % 10);
-	while (n /= 10);
-	put(p);
-}
-
-/* What follows @word where it begins a word of @line, or a null pointer. */
-static const char *find(const char *line, const char *word)
-{
-	for (const char *at = line; *at; at++) {
-		const char *p = at;
-		const char *w = word;
-
-		if (at != line && at[-1] != ' ')
-			continue;
-		for (; *w && *p == *w; p++)
-			w++;
-		if (!*w)
-			return p;
-	}
-	return 0;
-}
-
-static uint32_t number(const char *text)
-{
-	uint32_t n = 0;
-
-	for (; *text >= '0' && *text <= '9'; text++)
-		n = n * 10 + (uint32_t)(*text - '0');
-	return n;
 }
 
 static uint32_t count_devices(uint32_t kind, uint32_t or_kind)
@@ -103,83 +62,15 @@ static uint32_t count_devices(uint32_t kind, uint32_t or_kind)
 	return n;
 }
 
-static __attribute__((noreturn)) void stay(void)
+void stay(void)
 {
 	for (;;)
 		__asm__ volatile("hlt");
 }
 
-static void address(const char *text, uint8_t *ip)
+void leave_with(uint32_t code)
 {
-	for (int i = 0; i < 4; i++) {
-		ip[i] = (uint8_t)number(text);
-		while (*text >= '0' && *text <= '9')
-			text++;
-		text += *text == '.';
-	}
-}
-
-static int digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Groups, once with "::" between them: what comes after that is moved to the end. */
-static void address6(const char *text, uint8_t *ip)
-{
-	int n = 0;
-	int gap = -1;
-
-	for (int i = 0; i < 16; i++)
-		ip[i] = 0;
-	while (n < 16 && (digit(*text) >= 0 || *text == ':')) {
-		uint32_t group = 0;
-
-		for (; digit(*text) >= 0; text++)
-			group = group << 4 | (uint32_t)digit(*text);
-		ip[n++] = (uint8_t)(group >> 8);
-		ip[n++] = (uint8_t)group;
-		text += *text == ':';
-		if (*text == ':' && text++)
-			gap = n;
-	}
-	for (int i = 1; gap >= 0 && n < 16 && i <= n - gap; i++) {
-		ip[16 - i] = ip[n - i];
-		ip[n - i] = 0;
-	}
-}
-
-static void answer(const char *line, const char *words)
-{
-	const char *count = find(words, "answer=");
-	const char *where = find(line, "ip=");
-	const char *where6 = find(line, "--ipv6=");
-	uint32_t n = count ? number(count) : 0;
-	uint8_t ip[4];
-	uint8_t ip6[16];
-
-	if (!n || (!where && !where6) || !net_open()) {
-		put(n ? "guest: no network\n" : "");
-		return;
-	}
-	if (where)
-		address(where, ip);
-	if (where6)
-		address6(where6, ip6);
-	put("guest: listens\n");
-	while (n)
-		n -= (uint32_t)net_answer(where ? ip : 0, where6 ? ip6 : 0);
-	put("guest: answered\n");
-}
-
-static void obey(const char *line)
-{
-	const char *code = find(line, "exit=");
-
-	if (find(line, "spin"))
-		stay();
-	if (code)
-		out16(DEBUG_EXIT, (uint16_t)number(code));
+	out16(DEBUG_EXIT, (uint16_t)code);
 }
 
 /* What is text of an initrd. */
@@ -191,14 +82,6 @@ static const char *read_words(char *words, uint32_t size, uint32_t from, uint32_
 		words[n] = ((const char *)from)[n];
 	words[n] = '\0';
 	return words;
-}
-
-static __attribute__((noreturn)) void leave(const char *line, const char *words)
-{
-	obey(line);
-	obey(words);
-	out16(ACPI_PM1A, 0x2000);
-	stay();
 }
 
 void kernel(uint32_t magic, uint32_t info);
@@ -245,6 +128,7 @@ void kernel(uint32_t magic, uint32_t info)
 		put(text);
 		put("]\n");
 	}
-	answer(line, text);
-	leave(line, text);
+	do_words(line, text);
+	out16(ACPI_PM1A, 0x2000);
+	stay();
 }

@@ -3,7 +3,7 @@
 #define URUNC_GUEST_PORT_H
 
 /*
- * port.h - what the files of the tests' kernel share: ports, PCI, and the network card.
+ * port.h - ports, and PCI by them, of the machine that QEMU makes.
  */
 
 #include <stdint.h>
@@ -54,11 +54,5 @@ static inline void pci_write(uint32_t slot, uint32_t reg, uint32_t value)
 	out32(PCI_ADDRESS, 0x80000000u | slot << 11 | reg);
 	out32(PCI_DATA, value);
 }
-
-/* net.c: is there a card? Then it is ready. */
-int net_open(void);
-/* Answer what came, if it asks for @ip, or @ip6, which may be null pointers: 1 it was a
- * ping; 0 it was not, or nothing came. */
-int net_answer(const uint8_t *ip, const uint8_t *ip6);
 
 #endif
