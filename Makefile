@@ -94,11 +94,12 @@ $(BINS):
 
 $(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
-# What asks for memory has another name there: see test/sim/test_famine.c.
+# What asks for memory, and SQLite, has another name there: see test/sim/test_famine.c.
 HUNGRY := malloc calloc realloc reallocarray strdup strndup asprintf vasprintf \
           json_object_new_object json_object_new_array json_object_new_string \
           json_object_new_int64 json_object_new_uint64 json_object_new_boolean \
-          json_object_to_json_string_ext json_object_object_add json_object_array_add
+          json_object_to_json_string_ext json_object_object_add json_object_array_add \
+          sqlite3_step sqlite3_extended_errcode
 $(B)/libhungry.a: $(B)/liburunc.a
 	$(call q,OBJCOPY)objcopy $(foreach f,$(HUNGRY),--redefine-sym $(f)=hungry_$(f)) \
 		--redefine-sym __asprintf_chk=hungry_asprintf_chk $< $@

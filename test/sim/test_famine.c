@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory that is not there, once, for the Nth who asks, N = 1, 2, 3 ...: in a life, and
- * in the recovery of one. Whoever could not go on says so; a recovery with memory then
- * leaves nothing.
+ * Memory that is not there for the Nth who asks, N = 1, 2, 3 ..., and a journal that
+ * refuses the Nth statement, or all from there on: in a life, and in the recovery of one.
+ * Whoever could not go on says so; a recovery with all of it then leaves nothing.
  *
- * Linked with libhungry.a, where what the supervisor asks for memory has these names
- * (Makefile); the simulated machine itself is never hungry.
+ * Linked with libhungry.a, where what the supervisor asks of memory and of SQLite has
+ * these names (Makefile); the simulated machine itself is never hungry.
  *
- *   FAMINE_STRIDE=1   each N (default: see below)
+ *   FAMINE_STRIDE=1   each case: N, times what can go wrong there (default: see below)
  *   FAMINE_AT=123     that one alone; FAMINE_WHERE=1: say who asked, for addr2line(1)
  */
 #include "test/lib/sim_call.h"
@@ -17,6 +17,7 @@
 #include <execinfo.h>
 #include <json-c/json.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -27,21 +28,40 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(URUNC_AMNESIA)
 #define STRIDE 197
+#define JOURNAL_STRIDE 397 /* no multiple of what can go wrong with it */
 #else
 #define STRIDE 43
+#define JOURNAL_STRIDE 97
 #endif
 
-/* A replaced call has no argument to keep this in. */
-static struct sim *world;
+/* What is refused; memory, if there is no name. */
+struct lack {
+	const char *name;
+	int code;    /* SQLite's; SQLITE_OK: somebody else takes the task over */
+	bool for_ever;
+};
 
-static bool starves(void)
+/* A replaced call has no argument to keep this in. */
+static struct {
+	struct sim *sim; /* NULL: nothing is refused */
+	struct lack lack;
+	int refused;     /* SQLite's last answer, if it was ours */
+	bool taken_over;
+} world;
+
+static void say_where(void)
 {
 	void *at[32];
 
-	if (!world || ++world->meals != world->starve_at)
-		return false;
 	if (getenv("FAMINE_WHERE"))
 		backtrace_symbols_fd(at, backtrace(at, 32), 2);
+}
+
+static bool starves(void)
+{
+	if (!world.sim || world.lack.name || ++world.sim->meals != world.sim->starve_at)
+		return false;
+	say_where();
 	errno = ENOMEM;
 	return true;
 }
@@ -117,7 +137,59 @@ int hungry_json_object_array_add(json_object *o, json_object *value)
 	return starves() ? -1 : json_object_array_add(o, value);
 }
 
+/* ---- who asks the journal ------------------------------------------------------------------ */
+
+/* Who has it now has raised the lease; our own transaction would have been in its way. */
+static void take_over(sqlite3 *db)
+{
+	if (world.taken_over || !sqlite3_get_autocommit(db))
+		return;
+	world.taken_over = true;
+	(void)sqlite3_exec(db, "UPDATE task SET lease=lease+1", NULL, NULL, NULL);
+}
+
+/* What SQLite answers to the statement instead of doing it; SQLITE_OK: it is done. A
+ * rollback is: it needs nothing that could be missing. */
+static int refusal(sqlite3_stmt *stmt)
+{
+	struct sim *sim = world.sim;
+
+	if (!sim || !world.lack.name || strcmp(sqlite3_sql(stmt), "ROLLBACK") == 0)
+		return SQLITE_OK;
+	sim->meals++;
+	if (!sim->starve_at || sim->meals < sim->starve_at ||
+	    (sim->meals > sim->starve_at && !world.lack.for_ever))
+		return SQLITE_OK;
+	if (sim->meals == sim->starve_at)
+		say_where();
+	if (world.lack.code == SQLITE_OK)
+		take_over(sqlite3_db_handle(stmt));
+	return world.lack.code;
+}
+
+int hungry_sqlite3_step(sqlite3_stmt *stmt);
+int hungry_sqlite3_step(sqlite3_stmt *stmt)
+{
+	world.refused = refusal(stmt);
+	return world.refused != SQLITE_OK ? world.refused : sqlite3_step(stmt);
+}
+
+int hungry_sqlite3_extended_errcode(sqlite3 *db);
+int hungry_sqlite3_extended_errcode(sqlite3 *db)
+{
+	return world.refused != SQLITE_OK ? world.refused : sqlite3_extended_errcode(db);
+}
+
 /* ---- lives ---------------------------------------------------------------------------------- */
+
+#define CALLS_MAX 100000 /* who makes more never ends */
+
+/* What is lived, and what can be refused in it. */
+struct kind {
+	bool native; /* a unikernel that no OCI runtime makes */
+	int stride, n;
+	struct lack lacks[6];
+};
 
 static int number(const char *name, int or_else)
 {
@@ -128,14 +200,17 @@ static int number(const char *name, int or_else)
 
 /* How often each kind of life is lived, and how many of them ended badly. */
 struct sum {
+	const struct kind *kind;
 	int at, step, n, bad;
-	bool starved, native;
+	bool starved;
 };
 
 static struct sum begins(void **state)
 {
-	return (struct sum){ .at = number("FAMINE_AT", 1), .native = *state != NULL, .starved = true,
-			     .step = number("FAMINE_STRIDE", STRIDE) };
+	const struct kind *kind = *state;
+
+	return (struct sum){ .kind = kind, .at = number("FAMINE_AT", 1), .starved = true,
+			     .step = number("FAMINE_STRIDE", kind->stride) };
 }
 
 /* Is there one more? */
@@ -152,82 +227,103 @@ static void ends(const struct sum *sum)
 	assert_int_equal(sum->bad, 0);
 }
 
-static void open_hungry(struct stage *s, int at)
+static void open_hungry(struct stage *s)
 {
 	stage_open(s);
-	world = s->sim;
-	world->starve_at = at;
+	s->sim->calls_max = CALLS_MAX;
+	world.sim = s->sim;
 }
 
 static void close_hungry(struct stage *s)
 {
-	world = NULL;
+	world.sim = NULL;
 	stage_close(s);
 }
 
-/* Its memory is there again: nothing may be left, and nobody may have crashed. */
+/* The case of now: who is the one, and what is refused. */
+static void begin_famine(struct stage *s, const struct sum *sum)
+{
+	world.lack = sum->kind->lacks[(sum->at - 1) % sum->kind->n];
+	s->sim->meals = 0;
+	s->sim->starve_at = (sum->at - 1) / sum->kind->n + 1;
+}
+
+/* All is there again: nothing may be left, and nobody may have crashed, or gone on for
+ * ever. */
 static void ends_well(struct stage *s, struct sum *sum, enum part p)
 {
 	enum part then;
 	char left[4096];
 
-	sum->starved = s->sim->meals >= sum->at;
+	sum->starved = s->sim->meals >= s->sim->starve_at;
 	s->sim->starve_at = 0;
 	sim_pass(s->sim, OLD_MS);
 	then = stage_recover(s);
 	stage_left(s, left, sizeof(left));
-	if (p == PART_DIED || p == PART_BROKEN || then != PART_OK || *left) {
+	if (p == PART_DIED || p >= PART_BROKEN || then != PART_OK || *left) {
 		sum->bad++;
-		print_error("FAMINE_AT=%d: it ended %d, its recovery %d; left: %s\n", sum->at, p,
-			    then, left);
+		print_error("FAMINE_AT=%d: %s: it ended %d, its recovery %d; left: %s\n", sum->at,
+			    world.lack.name ? world.lack.name : "no memory", p, then, left);
 	}
 }
 
-static void a_life_without_memory_at_any_point_is_taken_back(void **state)
+static void a_life_that_lacks_something_is_taken_back(void **state)
 {
 	struct sum sum = begins(state);
 
 	while (next(&sum)) {
-		struct stage s = { .until = UNTIL_GONE, .native = sum.native };
+		struct stage s = { .until = UNTIL_GONE, .native = sum.kind->native };
 
-		open_hungry(&s, sum.at);
+		open_hungry(&s);
+		begin_famine(&s, &sum);
 		ends_well(&s, &sum, stage_life(&s));
 		close_hungry(&s);
 	}
 	ends(&sum);
 }
 
-static void a_recovery_without_memory_at_any_point_is_done_later(void **state)
+static void a_recovery_that_lacks_something_is_done_later(void **state)
 {
 	struct sum sum = begins(state);
 
 	while (next(&sum)) {
-		struct stage s = { .until = UNTIL_STARTED, .native = sum.native };
+		struct stage s = { .until = UNTIL_STARTED, .native = sum.kind->native };
 
-		open_hungry(&s, 0);
+		open_hungry(&s);
 		assert_int_equal(stage_life(&s), PART_OK);
 		sim_pass(s.sim, OLD_MS);
-		s.sim->meals = 0;
-		s.sim->starve_at = sum.at;
+		begin_famine(&s, &sum);
 		ends_well(&s, &sum, stage_recover(&s));
 		close_hungry(&s);
 	}
 	ends(&sum);
 }
 
-#define TEST(f) cmocka_unit_test(f)
-/* The same with a unikernel that no OCI runtime makes. */
-#define UNIKERNEL(f) { #f "_unikernel", f, NULL, NULL, &unikernel }
+#define TESTS(kind)                                                                            \
+	{ "a_life_that_lacks_" #kind "_is_taken_back",                                         \
+	  a_life_that_lacks_something_is_taken_back, NULL, NULL, &kind },                      \
+	{ "a_recovery_that_lacks_" #kind "_is_done_later",                                     \
+	  a_recovery_that_lacks_something_is_done_later, NULL, NULL, &kind }
 
 int main(void)
 {
-	bool unikernel = true;
+	struct kind memory = { .stride = STRIDE, .n = 1 };
+	struct kind its_journal = { .stride = JOURNAL_STRIDE, .n = 6, .lacks = {
+		{ "an I/O error", SQLITE_IOERR_WRITE, false },
+		{ "a full disk", SQLITE_FULL, true },
+		{ "a writer", SQLITE_BUSY, false },
+		{ "a writer that stays", SQLITE_BUSY, true },
+		{ "no memory for SQLite", SQLITE_NOMEM, false },
+		{ "a new owner", SQLITE_OK, true },
+	} };
+	struct kind memory_as_a_unikernel = memory, its_journal_as_a_unikernel = its_journal;
 	const struct CMUnitTest tests[] = {
-		TEST(a_life_without_memory_at_any_point_is_taken_back),
-		UNIKERNEL(a_life_without_memory_at_any_point_is_taken_back),
-		TEST(a_recovery_without_memory_at_any_point_is_done_later),
-		UNIKERNEL(a_recovery_without_memory_at_any_point_is_done_later),
+		TESTS(memory),
+		TESTS(memory_as_a_unikernel),
+		TESTS(its_journal),
+		TESTS(its_journal_as_a_unikernel),
 	};
 
+	memory_as_a_unikernel.native = its_journal_as_a_unikernel.native = true;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
