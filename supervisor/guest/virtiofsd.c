@@ -28,6 +28,7 @@
 #include "supervisor/bundle/json.h"
 #include "supervisor/bundle/spec.h"
 #include "supervisor/launch/launch.h"
+#include "supervisor/unikernel/binds.h"
 #include "supervisor/unikernel/guests.h"
 
 #include <errno.h>
@@ -54,12 +55,16 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 		     json_object *choice, struct err *err)
 {
 	struct spec spec = SPEC_INIT;
+	json_object *binds = NULL;
 	json_object *root = NULL;
 	int rc = spec_load(&spec, env->node, json_text(step->want, "bundle", ""), err);
 
+	if (rc == 0)
+		rc = binds_read(&binds, &spec, err);
 	if (rc == 0) {
 		(void)json_object_object_get_ex(spec.json, "root", &root);
 		json_put(args, "writable", json_object_new_boolean(!json_true(root, "readonly")));
+		json_put(args, "binds", binds);
 	}
 	spec_clear(&spec);
 	if (rc < 0)

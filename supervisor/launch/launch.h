@@ -26,7 +26,9 @@
  *
  * The root is a tmpfs, read only as all in it but /tmp and, if asked, the rootfs:
  *
- *   /cntrRootfs     the container's rootfs; read only, unless "writable" and mounted writable
+ *   /cntrRootfs     the container's rootfs; read only, unless "writable" and mounted writable;
+ *                   with the spec's bind mounts if it is a share. Where they are mounted is
+ *                   made in it, if it is not there
  *   /usr, /lib, ... the host's, read only: for the monitor's libraries and data
  *   /dev            null, zero, full, random, urandom, net/tun, vhost-net; kvm, unless "accel" is
  *                   "none"; the last three if the host has them. No monitor has CAP_MKNOD
@@ -48,6 +50,7 @@
 
 #include <json-c/json.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* In the monitor's root. */
 #define LAUNCH_ROOTFS       "/cntrRootfs"
@@ -69,6 +72,7 @@
  *		  "shown": [folder of the host], "accel": "kvm" | "may" | "none",
  *		  "private_pids": bool, "masked": as in the spec, "share": folder of the
  *		  host with the socket, "serves": bool, "holds": bool,
+ *		  "binds": see unikernel/binds.h,
  *		  "cid": the number of its vsock, or the first one to be tried; or
  *		  "agent": folder of the host with a socket "agent_name",
  *		  "disk": { "path", "major", "minor", "kernel": path in the rootfs } }
@@ -106,6 +110,17 @@ int launch_user(json_object *args, struct err *err);
 /* kvm.c: does a guest run? 0, or why not. @host: with a processor like the host's, as
  * a monitor that could do without will ask for. Takes at most 2 s. */
 int launch_kvm(bool host, struct err *err);
+
+/* binds.c: the spec's bind mounts, to be picked up, each with its own protection; and put where
+ * they belong below @rootfs, a descriptor of what stands in its place already. */
+struct launch_binds {
+	int *fds; /* detached mounts */
+	size_t n;
+};
+int launch_binds_pick(struct launch_binds *b, json_object *args, struct err *err);
+int launch_binds_place(const struct launch_binds *b, json_object *args, int rootfs,
+		       struct err *err);
+void launch_binds_clear(struct launch_binds *b);
 
 /* disk.c: to be held, before the root is turned; to be put into the root, with the kernel of
  * @rootfs; to be nobody else's: -EBUSY it is still mounted somewhere. */

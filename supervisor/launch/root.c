@@ -23,6 +23,7 @@ struct bind {
 struct root {
 	struct bind binds[BINDS_MAX];
 	size_t n;
+	struct launch_binds spec_binds; /* below the rootfs */
 	int rootfs;
 	int share; /* -1: none */
 	int agent; /* -1: none */
@@ -119,6 +120,8 @@ static int pick_all(struct root *r, json_object *args, struct err *err)
 	if (rc == 0)
 		rc = launch_disk_hold(args, err);
 	if (rc == 0)
+		rc = launch_binds_pick(&r->spec_binds, args, err);
+	if (rc == 0)
 		rc = r->rootfs = clone_mount(launch_text(args, "rootfs"), err);
 	return rc < 0 ? rc : 0;
 }
@@ -129,6 +132,7 @@ static void root_clear(struct root *r)
 		free(r->binds[i].path);
 		cleanup_fd_(&r->binds[i].fd);
 	}
+	launch_binds_clear(&r->spec_binds);
 	cleanup_fd_(&r->rootfs);
 	cleanup_fd_(&r->share);
 	cleanup_fd_(&r->agent);
@@ -156,11 +160,18 @@ static int protect(const char *path, unsigned long flags, struct err *err)
 	return 0;
 }
 
-static int place(int fd, const char *path, unsigned long flags, struct err *err)
+static int attach(int fd, const char *path, struct err *err)
 {
 	if (move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_set(err, errno, "put /%s into the monitor's root", path);
-	return protect(path, MS_NODEV | flags, err);
+	return 0;
+}
+
+static int place(int fd, const char *path, unsigned long flags, struct err *err)
+{
+	int rc = attach(fd, path, err);
+
+	return rc < 0 ? rc : protect(path, MS_NODEV | flags, err);
 }
 
 static int place_link(const struct bind *b, const char *path, struct err *err)
@@ -223,9 +234,7 @@ static int device(const char *name, bool must, struct err *err)
 	fd = clone_mount(host, err);
 	if (fd < 0 || make_file(host + 1) < 0)
 		return err_set(err, errno, "make %s", host);
-	if (move_mount(fd, "", AT_FDCWD, host + 1, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_set(err, errno, "put %s into the monitor's root", host);
-	return 0;
+	return attach(fd, host + 1, err);
 }
 
 static int devices(json_object *args, struct err *err)
@@ -305,6 +314,23 @@ static int place_folder(int fd, const char *path, bool writable, struct err *err
 	return place(fd, path, MS_NOEXEC | (writable ? 0 : MS_RDONLY), err);
 }
 
+/* What is made in it for the bind mounts is made before it is read only. */
+static int place_rootfs(struct root *r, json_object *args, struct err *err)
+{
+	const char *path = &LAUNCH_ROOTFS[1];
+	json_object *writable = launch_member(args, "writable", json_type_boolean);
+	bool writes = json_object_get_boolean(writable) && !is_read_only(r->rootfs);
+	int rc = mkdir(path, 0755) < 0 ? err_set(err, errno, "make /%s", path) : 0;
+
+	if (rc == 0)
+		rc = attach(r->rootfs, path, err);
+	if (rc == 0)
+		rc = launch_binds_place(&r->spec_binds, args, r->rootfs, err);
+	if (rc < 0)
+		return rc;
+	return protect(path, MS_NODEV | MS_NOEXEC | (writes ? 0 : MS_RDONLY), err);
+}
+
 /* The monitor has a name of its own beside each socket that its guest connects to; so they
  * are both in its own /tmp, and nothing is made in the node's folder. */
 static int place_agent(int fd, const char *name, struct err *err)
@@ -322,8 +348,6 @@ static int place_agent(int fd, const char *name, struct err *err)
 
 static int build(struct root *r, json_object *args, struct err *err)
 {
-	json_object *writable = launch_member(args, "writable", json_type_boolean);
-	bool writes = json_object_get_boolean(writable) && !is_read_only(r->rootfs);
 	int rc = devices(args, err);
 
 	/* What is shown may lie in /tmp. */
@@ -333,7 +357,7 @@ static int build(struct root *r, json_object *args, struct err *err)
 		rc = place_bind(&r->binds[i], err);
 	if (rc == 0)
 		rc = launch_has_disk(args) ? launch_disk_place(args, r->rootfs, err)
-					   : place_folder(r->rootfs, &LAUNCH_ROOTFS[1], writes, err);
+					   : place_rootfs(r, args, err);
 	if (rc == 0 && r->share >= 0)
 		rc = place_folder(r->share, &LAUNCH_SHARE[1], launch_serves(args), err);
 	if (rc == 0 && r->agent >= 0)

@@ -24,6 +24,7 @@
 #include "journal/base/crash.h"
 #include "supervisor/bundle/config.h"
 #include "supervisor/bundle/spec.h"
+#include "supervisor/unikernel/binds.h"
 #include "supervisor/unikernel/facts.h"
 #include "supervisor/unikernel/order.h"
 #include "supervisor/unikernel/vsock.h"
@@ -65,14 +66,20 @@ static bool hears_button(struct step *step, const struct monitor *monitor,
 	return config->power_button && monitor->power && guest && guest->power;
 }
 
+static bool is(json_object *choice, enum guest_rootfs rootfs)
+{
+	return strcmp(json_text(choice, "choice", ""), guest_rootfs_name(rootfs)) == 0;
+}
+
+static bool is_shared(json_object *choice)
+{
+	return is(choice, ROOTFS_9PFS) || is(choice, ROOTFS_VIRTIOFS);
+}
+
 static bool writes(json_object *choice)
 {
-	const char *name = json_text(choice, "choice", "");
-
-	return json_true(choice, "extra_block") ||
-	       strcmp(name, guest_rootfs_name(ROOTFS_BLOCK)) == 0 ||
-	       strcmp(name, guest_rootfs_name(ROOTFS_CONTAINER)) == 0 ||
-	       strcmp(name, guest_rootfs_name(ROOTFS_9PFS)) == 0;
+	return json_true(choice, "extra_block") || is(choice, ROOTFS_BLOCK) ||
+	       is(choice, ROOTFS_CONTAINER) || is(choice, ROOTFS_9PFS);
 }
 
 /* The device under the rootfs, if that is the choice. */
@@ -80,7 +87,7 @@ static void put_disk(json_object *args, struct step *step, json_object *choice)
 {
 	json_object *disk;
 
-	if (strcmp(json_text(choice, "choice", ""), guest_rootfs_name(ROOTFS_CONTAINER)) != 0)
+	if (!is(choice, ROOTFS_CONTAINER))
 		return;
 	disk = json_object_new_object();
 	json_put_text(disk, "path", json_text(choice, "path", ""));
@@ -112,12 +119,22 @@ static int put_choice(json_object *args, struct step *step, struct step_env *env
 	return step_save(step, env, err);
 }
 
-/* Of virtiofsd, if there is one. */
-static void put_share(json_object *args, struct step_env *env)
+/* Of virtiofsd, if there is one; or the monitor is who shares. */
+static int put_share(json_object *args, struct step_env *env, const struct spec *spec,
+		     struct err *err)
 {
 	auto_json json_object *have = step_have_of(env, "virtiofsd");
+	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
+	json_object *binds = NULL;
+	int rc;
 
 	hand(args, "share", member(have, "folder"));
+	if (!is(choice, ROOTFS_9PFS))
+		return 0;
+	rc = binds_read(&binds, spec, err);
+	if (rc == 0)
+		json_put(args, "binds", binds);
+	return rc;
 }
 
 /* The kernel knows which numbers are taken: the one in the journal is the first to be tried,
@@ -178,8 +195,9 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	hand(args, "holds", member(step->want, "holds"));
 	hand(args, "masked", member(member(spec->json, "linux"), "maskedPaths"));
 	json_put_words(args, "shown", env->config->monitor_paths);
-	put_share(args, env);
-	rc = put_vsock(args, step, env, err);
+	rc = put_share(args, env, spec, err);
+	if (rc == 0)
+		rc = put_vsock(args, step, env, err);
 	return rc < 0 ? rc : step_tell_cgroups(env, args, err);
 }
 
@@ -199,32 +217,6 @@ static int make_pause_args(json_object *args, struct step *step, struct step_env
 	hand(args, "namespaces", member(sandbox, "namespaces"));
 	hand(args, "sysctls", member(sandbox, "sysctls"));
 	return step_tell_cgroups(env, args, err);
-}
-
-/* By its options: the type of a bind mount says nothing. */
-static bool is_bind(json_object *mount)
-{
-	json_object *options = json_list(mount, "options");
-	size_t n = options ? json_object_array_length(options) : 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const char *word = json_object_get_string(json_object_array_get_idx(options, i));
-
-		if (word && (strcmp(word, "bind") == 0 || strcmp(word, "rbind") == 0))
-			return true;
-	}
-	return strcmp(json_text(mount, "type", ""), "bind") == 0;
-}
-
-static size_t count_binds(const struct spec *spec)
-{
-	json_object *mounts = json_list(spec->json, "mounts");
-	size_t n = mounts ? json_object_array_length(mounts) : 0;
-	size_t binds = 0;
-
-	for (size_t i = 0; i < n; i++)
-		binds += is_bind(json_object_array_get_idx(mounts, i));
-	return binds;
 }
 
 /* What an empty or zero one asks for is nothing. */
@@ -261,16 +253,18 @@ static json_object *at_path(json_object *o, const char *path)
 
 static void note_unheeded(struct step *step, struct step_env *env, const struct spec *spec)
 {
+	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
 	static const char *const unheeded[] = {
 		"process.apparmorProfile", "process.selinuxLabel", "linux.sysctl",
 		"linux.resources.blockIO", "linux.resources.hugepageLimits",
 		"linux.resources.unified", "linux.resources.memory.swap",
 		"linux.resources.memory.reservation",
 	};
-	size_t binds = count_binds(spec);
+	size_t binds = is_shared(choice) ? 0 : binds_count(spec);
 
 	if (binds)
-		step_note(step, env, "%zu bind mounts of the spec are not given to the guest", binds);
+		step_note(step, env, "%zu bind mounts of the spec are not given to the guest: its root "
+			  "file system is no share", binds);
 	for (size_t i = 0; i < ARRAY_SIZE(unheeded); i++)
 		if (asks(at_path(spec->json, unheeded[i])))
 			step_note(step, env, "%s of the spec is not set for the monitor", unheeded[i]);

@@ -61,7 +61,7 @@ bundle_spec()
 		    "env": ["PATH=/bin"], "noNewPrivileges": true },
 		  "root": { "path": "rootfs" }, "hostname": "$id",
 		  "mounts": [ { "destination": "/proc", "type": "proc", "source": "proc" },
-		    { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" } ],
+		    { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" }${MOUNTS:+, $MOUNTS} ],
 		  "annotations": { ${ANNOTATIONS:-} },
 		  "linux": { "cgroupsPath": "/$NS/$id", "namespaces": [
 		    { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" },
