@@ -138,10 +138,10 @@ static void keep_text(struct doctor *d, const struct step_row *row)
 
 	/* A state folder is in the row in two parts. */
 	if (asprintf(&more, "%s%s\n%s\n%s/%s\n", d->rows ? d->rows : "", plain(want),
-		     plain(have), json_text(want, "root", ""), json_text(want, "id", "")) < 0)
-		return;
-	free(d->rows);
-	d->rows = more;
+		     plain(have), json_text(want, "root", ""), json_text(want, "id", "")) >= 0) {
+		free(d->rows);
+		d->rows = more;
+	}
 }
 
 static int look_step(void *arg, const struct step_row *row, struct err *err)
@@ -174,9 +174,9 @@ static int look_run(void *arg, const struct run_row *row, struct err *err)
 static int unrecorded(void *arg, const struct task_key *key, const char *what)
 {
 	struct doctor *d = arg;
-	const char *path = strchr(what, '/');
 
-	if (d->rows && path && strstr(d->rows, path))
+	/* What is found is a word or two, and a path. */
+	if (d->rows && strstr(d->rows, strchr(what, '/')))
 		return 0;
 	find(d, UNRECORDED, key, 0, "show", "%s is in no row of the journal", what);
 	return 0;

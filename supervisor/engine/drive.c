@@ -161,7 +161,7 @@ int drive_job(struct node *node, enum job job, const char *args, int64_t deadlin
 		node->forget(node, &who);
 		return r < 0 ? r : err_say(err, ETIMEDOUT, "no answer in time");
 	}
-	r = out ? node->spawn_output(node, &who, out, err) : 0;
+	r = node->spawn_output(node, &who, out, err);
 	if (r < 0)
 		return r;
 	return WIFEXITED(status) ? WEXITSTATUS(status)

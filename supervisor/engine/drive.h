@@ -14,7 +14,7 @@ void drive_pause(struct node *node, int ms);
 /**
  * drive_job() - run one job that belongs to no task's life, and wait for it
  * @deadline_ms:	node->now_ms() time; then it is killed
- * @out:	what it wrote, the caller's; may be NULL
+ * @out:	NULL before; what it wrote, the caller's to free whatever is returned
  *
  * For jobs that change nothing (JOB_ASK): no row names the child.
  *
