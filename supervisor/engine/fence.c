@@ -39,14 +39,12 @@ static bool same(const struct ident *a, const struct ident *b)
 
 /* ---- its row -------------------------------------------------------------------------- */
 
+/* An undoing run has no other row. */
 static int seek_row(void *arg, const struct step_row *row, struct err *err)
 {
 	struct fence *f = arg;
-
 	int r;
 
-	if (strcmp(row->kind, FENCE_KIND) != 0)
-		return 0;
 	f->seq = row->seq;
 	f->state = row->state;
 	r = json_read_row(&f->have, row->have, "what the fence has", err);
@@ -74,8 +72,6 @@ static int settle(struct fence *f, enum row_state to, const char *why, struct er
 	int64_t now = run_wall_ms(run);
 	int r = 0;
 
-	if (!f->seq)
-		return 0;
 	if (f->state == ROW_PLANNED)
 		r = journal_intend(run->j, f->seq, f->n->epoch(f->n), false, now, err);
 	if (r == 0 && f->changed)
@@ -214,7 +210,7 @@ static int kill_child(void *arg, const struct child_row *row, struct err *err)
 	const struct task_row *task = &f->run->task;
 	int before = f->alive, r;
 
-	if (row->ended || same(&row->ident, &f->self))
+	if (same(&row->ident, &f->self))
 		return 0;
 	r = spared(f, row, err);
 	if (r != 0)
@@ -292,7 +288,7 @@ static int in_session(void *arg, const struct child_row *row, struct err *err)
 	uint64_t start = q->p->ident.start;
 
 	(void)err;
-	if (row->ident.pid != q->p->sid || same(&row->ident, &q->s->f->self) ||
+	if (row->ident.pid != q->p->sid ||
 	    !epoch_same_pids(row->epoch, q->s->f->n->epoch(q->s->f->n)))
 		return 0;
 	leader = by_pid(q->s, row->ident.pid, NULL);
@@ -301,21 +297,24 @@ static int in_session(void *arg, const struct child_row *row, struct err *err)
 	return start >= row->ident.start && start - row->ident.start <= SESSION_TICKS;
 }
 
-static bool stray(const struct strays *s, const struct proc_info *p)
+/* 1, 0, < 0: the journal can't say whose session it is in. */
+static int stray(const struct strays *s, const struct proc_info *p, struct err *err)
 {
 	const struct task_row *task = &s->f->run->task;
 	struct session q = { .s = s, .p = p };
 
+	/* The server was dealt with before; one that lives by now is to stay. */
 	if (p->ident.pid <= 1 || same(&p->ident, &s->f->self) || p->state == 'Z' ||
-	    strcmp(p->comm, "containerd") == 0 || !orphan(s, p) || ancestor(s, p))
-		return false;
+	    same(&p->ident, &task->shim) || strcmp(p->comm, "containerd") == 0 ||
+	    !orphan(s, p) || ancestor(s, p))
+		return 0;
 	if (task->bundle_ino && p->cwd_ino == task->bundle_ino && p->cwd_dev == task->bundle_dev)
-		return true;
+		return 1;
 	if (s->root_ino && p->root_ino == s->root_ino && p->root_dev == s->root_dev)
-		return true;
-	if (same(&task->shim, &p->ident) || p->sid == s->f->self.pid)
-		return false;
-	return journal_each_child(s->f->run->j, false, in_session, &q, NULL) == 1;
+		return 1;
+	if (p->sid == s->f->self.pid)
+		return 0;
+	return journal_each_child(s->f->run->j, false, in_session, &q, err);
 }
 
 static bool stands_on(const struct strays *s, const struct path_ident *root)
@@ -361,15 +360,22 @@ static int find_root(struct strays *s, struct err *err)
 static int mark(struct strays *s, struct err *err)
 {
 	bool more = true;
+	int r;
 
 	s->is = calloc(s->n + 1, sizeof(*s->is));
 	if (!s->is)
 		return err_set(err, ENOMEM, "look for processes of %s", s->f->run->task.key.id);
 	while (more) { /* children of strays, until there is no new one */
 		more = false;
-		for (size_t i = 0; i < s->n; i++)
-			if (!s->is[i] && stray(s, &s->at[i]))
-				s->is[i] = more = true;
+		for (size_t i = 0; i < s->n; i++) {
+			if (s->is[i])
+				continue;
+			r = stray(s, &s->at[i], err);
+			if (r < 0)
+				return r;
+			s->is[i] = r == 1;
+			more |= s->is[i];
+		}
 	}
 	return 0;
 }
