@@ -105,6 +105,15 @@ $(B)/libhungry.a: $(B)/liburunc.a
 		--redefine-sym __asprintf_chk=hungry_asprintf_chk $< $@
 $(B)/test/sim/test_famine: $(B)/test/sim/test_famine.o $(call objs,$(TLIB)) $(B)/libhungry.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+# What asks the system or for memory has: see test/lib/refused.h.
+REFUSED := access calloc fcntl fdopendir fstat fstatat fsync lstat malloc mkdir mkdtemp open \
+           openat opendir read readdir realloc rename rmdir scandir stat statvfs strdup unlink \
+           unlinkat write
+$(B)/librefused.a: $(B)/liburunc.a
+	$(call q,OBJCOPY)objcopy $(foreach f,$(REFUSED),--redefine-sym $(f)=refused_$(f)) $< $@
+$(B)/test/unit/journal/test_refused%: $(B)/test/unit/journal/test_refused%.o \
+		$(call objs,$(TLIB)) $(B)/librefused.a
+	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 $(B)/famine.so: test/preload/famine.c
 	@mkdir -p $(@D)
 	$(call q,LD)$(CC) $(CPPFLAGS) -std=gnu11 -O2 -fPIC -shared -Wall -Wextra -Werror $< -o $@

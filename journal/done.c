@@ -147,7 +147,7 @@ static bool there(const char *path, const char *tail)
 {
 	char side[PATH_MAX];
 
-	return place_side(side, path, tail, NULL) == 0 && access(side, F_OK) == 0;
+	return place_side(side, path, tail, NULL) == 0 && !file_missing(side);
 }
 
 static bool any_left(const char *live, const char *rescue, const char *lock)
@@ -178,11 +178,11 @@ int journal_sweep(const struct journal_place *place, const struct task_key *key,
 		r = place_path(rescue, place, key, PLACE_RESCUE, err);
 	if (r == 0)
 		r = place_path(lock, place, key, PLACE_LOCK, err);
-	if (r < 0 || access(live, F_OK) == 0 || !any_left(live, rescue, lock))
+	if (r < 0 || !file_missing(live) || !any_left(live, rescue, lock))
 		return r;
 	r = hold(place, key, lock, &fd, err);
 	/* Under the lock: nobody makes the task meanwhile. */
-	if (r == 0 && access(live, F_OK) < 0)
+	if (r == 0 && file_missing(live))
 		r = sweep_sides(live, rescue, lock, err);
 	return r;
 }
@@ -204,14 +204,14 @@ static int sweep_one(struct sweep *s, const char *path, bool draft, struct err *
 	auto_fd int fd = -1;
 	int r = place_path(live, s->place, &s->walk.key, PLACE_LIVE, err);
 
-	if (r < 0 || (!draft && access(live, F_OK) == 0))
+	if (r < 0 || (!draft && !file_missing(live)))
 		return r;
 	r = hold(s->place, &s->walk.key, lock, &fd, err);
 	if (r == -EAGAIN)
 		return 0;
-	if (r == 0 && (draft || access(live, F_OK) < 0))
+	if (r == 0 && (draft || file_missing(live)))
 		r = file_unlink(path, err);
-	if (r == 0 && access(live, F_OK) < 0)
+	if (r == 0 && file_missing(live))
 		r = file_unlink(lock, err);
 	return r;
 }
@@ -266,6 +266,12 @@ static int whole(const char *path, struct err *err)
 	return r;
 }
 
+/* Twice: SQLite takes a read that failed for damage, and the disk may have failed but once. */
+static bool is_torn(const char *path)
+{
+	return whole(path, NULL) == -EUCLEAN && whole(path, NULL) == -EUCLEAN;
+}
+
 int journal_drop_torn(const struct journal_place *place, struct err *err)
 {
 	struct done d;
@@ -274,9 +280,7 @@ int journal_drop_torn(const struct journal_place *place, struct err *err)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; r == 0 && i < d.n && d.at[0].ms - d.at[i].ms < UNFLUSHED_MS; i++) {
-		struct err why = ERR_INIT;
-
-		if (whole(d.at[i].path, &why) == -EUCLEAN)
+		if (is_torn(d.at[i].path))
 			r = drop_done(&d.at[i], err);
 	}
 	done_clear(&d);

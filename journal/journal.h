@@ -198,7 +198,8 @@ bool journal_has_lock(const struct journal_place *place, const struct task_key *
 
 /* The task holds nothing any more: close clean and move the file to done/. A
  * rescue copy is removed, and the original moved, or unlinked if that fails.
- * *jp is closed and NULL, also on failure (then the file is still live). */
+ * *jp is closed and NULL, also on failure: then the file is still live, or what is left
+ * is journal_sweep()'s. */
 int journal_finish(struct journal **jp, struct err *err);
 
 /* What a dead finish left of a task that is not live any more: a WAL, a copy, the lock.

@@ -28,19 +28,6 @@ static int say_missing(const struct task_key *key, struct err *err)
 	return err_say(err, ENOENT, "task %s/%s is not in the journal", key->ns, key->id);
 }
 
-static bool exists(const char *path)
-{
-	return access(path, F_OK) == 0;
-}
-
-/* Not !exists(): after any other failure than these two it may well be there. */
-static bool missing(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
-}
-
 static struct journal *handle_make(const struct journal_place *place, const struct task_key *key)
 {
 	struct journal *j = calloc(1, sizeof(*j));
@@ -184,12 +171,12 @@ static int create(struct journal *j, const char *live, const char *rescue, struc
 {
 	int r;
 
-	if (!missing(live))
+	if (!file_missing(live))
 		return err_say(err, EEXIST, "task %s/%s is in the journal already", j->key.ns,
 			       j->key.id);
 	/* What a dead finish or reader left must not be taken for this file's WAL. */
 	r = place_drop_sides(live, err);
-	if (r == 0 && exists(rescue))
+	if (r == 0 && !file_missing(rescue))
 		r = remove_database(rescue, err);
 	if (r == 0)
 		r = write_image(live, err);
@@ -205,11 +192,11 @@ static int create(struct journal *j, const char *live, const char *rescue, struc
 
 static int hold(struct journal *j, const char *live, const char *rescue, struct err *err)
 {
-	if (missing(live)) {
+	if (file_missing(live)) {
 		unlink_lock(j);
 		return say_missing(&j->key, err);
 	}
-	j->rescue = exists(rescue);
+	j->rescue = !file_missing(rescue);
 	return hold_file(j, j->rescue ? rescue : live, err);
 }
 
@@ -234,21 +221,25 @@ static int copy_database(const char *from, const char *to, struct err *err)
 		r = file_mkparents(to, 0700, err);
 	if (r == 0)
 		r = place_drop_sides(to, err);
-	if (r == 0 && exists(wal))
+	if (r == 0 && !file_missing(wal))
 		r = file_copy(wal, wal_to, 0600, err);
 	crash_point("journal.rescue.wal");
-	return r == 0 ? file_copy(from, to, 0600, err) : r;
+	if (r == 0)
+		r = file_copy(from, to, 0600, err);
+	if (r < 0) /* a WAL without a database is nobody's */
+		(void)place_drop_sides(to, NULL);
+	return r;
 }
 
 static int own_rescue(struct journal *j, const char *live, const char *rescue, struct err *err)
 {
 	int r = 0;
 
-	if (missing(live)) {
+	if (file_missing(live)) {
 		unlink_lock(j);
 		return say_missing(&j->key, err);
 	}
-	if (!exists(rescue))
+	if (file_missing(rescue))
 		r = copy_database(live, rescue, err);
 	j->rescue = true;
 	return r == 0 ? own_file(j, rescue, err) : r;
@@ -269,7 +260,7 @@ static bool has_content(const char *path)
 	char wal[PATH_MAX];
 
 	return has_bytes(path) || place_side(wal, path, "-wal", NULL) < 0 ||
-	       (exists(wal) && has_bytes(wal));
+	       (!file_missing(wal) && has_bytes(wal));
 }
 
 static int keep_torn(struct journal *j, const char *from, char torn[PATH_MAX], struct err *err)
@@ -295,11 +286,11 @@ static int set_aside(struct journal *j, const char *live, const char *rescue, st
 	char torn[PATH_MAX];
 	int r;
 
-	if (missing(live)) {
+	if (file_missing(live)) {
 		unlink_lock(j);
 		return say_missing(&j->key, err);
 	}
-	r = keep_torn(j, exists(rescue) ? rescue : live, torn, err);
+	r = keep_torn(j, file_missing(rescue) ? live : rescue, torn, err);
 	crash_point("journal.torn.kept");
 	if (r == 0)
 		r = remove_database(rescue, err);
@@ -360,9 +351,9 @@ static int look(struct journal *j, const char *live, const char *rescue, struct 
 {
 	int r;
 
-	if (missing(live))
+	if (file_missing(live))
 		return say_missing(&j->key, err);
-	j->rescue = exists(rescue);
+	j->rescue = !file_missing(rescue);
 	r = set_file(j, j->rescue ? rescue : live, err);
 	return r == 0 ? read_file(j, j->place.run, err) : r;
 }
@@ -382,7 +373,7 @@ static int enter(struct journal **ret, const struct journal_place *place,
 		r = place_path(rescue, place, key, PLACE_RESCUE, err);
 	if (r < 0)
 		return r;
-	if (way != create && missing(live)) /* without leaving a lock file behind */
+	if (way != create && file_missing(live)) /* without leaving a lock file behind */
 		return say_missing(key, err);
 	j = handle_make(place, key);
 	if (!j)
@@ -442,7 +433,7 @@ int journal_open_file(struct journal **ret, const char *file, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (missing(file))
+	if (file_missing(file))
 		return err_say(err, ENOENT, "there is no %s in the history", file);
 	j = handle_make(NULL, NULL);
 	if (!j)
@@ -451,7 +442,9 @@ int journal_open_file(struct journal **ret, const char *file, struct err *err)
 	if (r == 0 && place_parse_done(file, &j->key, NULL) < 0)
 		r = err_say(err, EINVAL, "%s has no name of a finished task", file);
 	if (r == 0)
-		r = sql_open(&j->sql, j->file, SQL_READ, !exists(wal), err);
+		r = file_look(wal, err);
+	if (r >= 0)
+		r = sql_open(&j->sql, j->file, SQL_READ, r == 0, err);
 	if (r == 0)
 		*ret = j;
 	else
@@ -463,7 +456,7 @@ bool journal_has_lock(const struct journal_place *place, const struct task_key *
 {
 	char path[PATH_MAX];
 
-	return place_path(path, place, key, PLACE_LOCK, NULL) < 0 || !missing(path);
+	return place_path(path, place, key, PLACE_LOCK, NULL) < 0 || !file_missing(path);
 }
 
 int journal_owner(const struct journal_place *place, const struct task_key *key, pid_t *ret,

@@ -221,6 +221,20 @@ int file_mkparents(const char *path, mode_t mode, struct err *err)
 	return r < 0 ? r : file_mkdirs(dir, mode, err);
 }
 
+int file_look(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0)
+		return 1;
+	return errno == ENOENT || errno == ENOTDIR ? 0 : err_set(err, errno, "look for %s", path);
+}
+
+bool file_missing(const char *path)
+{
+	return file_look(path, NULL) == 0;
+}
+
 int file_unlink(const char *path, struct err *err)
 {
 	if (unlink(path) < 0 && errno != ENOENT)

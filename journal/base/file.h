@@ -13,6 +13,7 @@
 #include "journal/base/err.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -42,6 +43,13 @@ int file_mkdirs(const char *path, mode_t mode, struct err *err);
 
 /* As file_mkdirs(), for the folder that @path is to be made in. */
 int file_mkparents(const char *path, mode_t mode, struct err *err);
+
+/* Is it certain that nothing has this name? access(path, F_OK) < 0 does not say so: after
+ * any other failure than two it may well be there. */
+bool file_missing(const char *path);
+
+/* 1: it is there; 0: it is missing; < 0: why nobody can say. */
+int file_look(const char *path, struct err *err);
 
 /* Remove it; not there is fine. */
 int file_unlink(const char *path, struct err *err);

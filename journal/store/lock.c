@@ -36,13 +36,13 @@ static int own_descriptor(const struct stat *st)
 
 	if (!d)
 		return -errno;
-	while ((e = readdir(d))) {
+	while (errno = 0, (e = readdir(d))) {
 		if (text_int64(e->d_name, 0, INT_MAX, &fd) < 0 || fstat((int)fd, &other) < 0)
 			continue;
 		if (same_file(st, &other))
 			return (int)fd;
 	}
-	return -ENOENT;
+	return errno ? -errno : -ENOENT;
 }
 
 /* 1: asked through a descriptor that we have; *who. 0: we have none. */

@@ -86,8 +86,10 @@ int place_done_name(char ret[PATH_MAX], const struct journal_place *place,
 	do {
 		r = make_path(ret, err, "%s/done/%s/%s/%s.%lld.db", place->root, key->daemon,
 			      key->ns, key->id, (long long)ms++);
-	} while (r == 0 && access(ret, F_OK) == 0);
-	return r == 0 ? file_mkparents(ret, 0700, err) : r;
+		if (r == 0)
+			r = file_look(ret, err);
+	} while (r == 1);
+	return r < 0 ? r : file_mkparents(ret, 0700, err);
 }
 
 int place_torn_name(char ret[PATH_MAX], const struct journal_place *place,
@@ -99,8 +101,10 @@ int place_torn_name(char ret[PATH_MAX], const struct journal_place *place,
 	do {
 		r = make_path(ret, err, "%s/torn/%s.%s.%s.%lld.db", place->root, key->daemon,
 			      key->ns, key->id, (long long)ms++);
-	} while (r == 0 && access(ret, F_OK) == 0);
-	return r == 0 ? file_mkparents(ret, 0700, err) : r;
+		if (r == 0)
+			r = file_look(ret, err);
+	} while (r == 1);
+	return r < 0 ? r : file_mkparents(ret, 0700, err);
 }
 
 /* The last part of @path, cut off; NULL: none is left. */
