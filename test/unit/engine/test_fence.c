@@ -193,14 +193,22 @@ static void a_failed_exec_ends_its_own_children_alone(void **state)
 	assert_false(bench_there(b, "/e2"));
 }
 
-static void a_failed_exec_is_stuck_where_nobody_knows_whose_a_child_is(void **state)
+static void is_stuck_and_ends_nobody(struct bench *b, const char *meanwhile)
 {
-	struct bench *b = *state;
 	struct ident who[2];
 
-	assert_int_equal(fail_an_exec(b, "UPDATE step SET want='{' WHERE want LIKE '%child%'", who),
-			 RUN_STUCK);
+	assert_int_equal(fail_an_exec(b, meanwhile, who), RUN_STUCK);
 	assert_true(lives(b, &who[0]) && lives(b, &who[1]));
+}
+
+static void a_failed_exec_is_stuck_where_nobody_knows_whose_a_child_is(void **state)
+{
+	is_stuck_and_ends_nobody(*state, "UPDATE step SET want='{' WHERE want LIKE '%child%'");
+}
+
+static void a_failed_exec_is_stuck_where_a_childs_step_cannot_be_read(void **state)
+{
+	is_stuck_and_ends_nobody(*state, "UPDATE step SET state='new' WHERE want LIKE '%child%'");
 }
 
 /* ---- a process that can't be killed ------------------------------------------------------------ */
@@ -414,6 +422,7 @@ int main(void)
 		TEST(a_shim_of_other_tasks_stays_and_its_row_with_it),
 		TEST(a_failed_exec_ends_its_own_children_alone),
 		TEST(a_failed_exec_is_stuck_where_nobody_knows_whose_a_child_is),
+		TEST(a_failed_exec_is_stuck_where_a_childs_step_cannot_be_read),
 		TEST(a_signal_that_is_refused_stops_the_undo_and_names_whom),
 		TEST(who_ends_just_before_the_signal_is_gone_at_the_next_look),
 		TEST(a_row_that_names_nobody_stops_no_fence),
