@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a fence ends, what it leaves alone, and what it says when it can't. */
+#include "supervisor/engine/run.h"
 #include "test/lib/engine_bench.h"
 
 #include <errno.h>
@@ -365,6 +366,30 @@ static void is_busy(struct bench *b, struct run *run)
 	sqlite3_close(db);
 }
 
+/* Its many tries are over but for one: that would take ten seconds. */
+static void a_writer_that_stays_stops_no_undo(void **state)
+{
+	struct bench *b = *state;
+	struct wait next;
+	struct run *run;
+	sqlite3 *db = NULL;
+
+	assert_int_equal(bench_happens(b, EV_CREATE, A, NULL), RUN_DONE);
+	run = bench_opened(b, EV_RECOVER, NULL);
+	run->busy = BUSY_TRIES - 1;
+	assert_int_equal(sqlite3_open(journal_file(b->j), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(run_wake(run, &begin, &next), RUN_STUCK);
+	assert_non_null(strstr(run_error(run)->text, "nothing is left"));
+	assert_non_null(strstr(run_error(run)->text, "another process is writing it"));
+	assert_false(bench_there(b, "/a"));
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	run_close(run);
+	assert_int_equal(bench_happens(b, EV_RECOVER, NULL, NULL), RUN_DONE);
+	assert_int_equal(bench_life(b), LIFE_GONE);
+}
+
 static void ends_well(struct bench *b, struct run *run)
 {
 	assert_int_equal(drive(run, &b->node.node, 0, NULL, NULL), RUN_DONE);
@@ -429,6 +454,7 @@ int main(void)
 		TEST(who_is_fenced_does_not_say_that_a_child_ended),
 		TEST(who_is_fenced_does_not_say_that_all_are_dead),
 		TEST(a_child_that_ends_while_nothing_can_be_written_is_gone),
+		TEST(a_writer_that_stays_stops_no_undo),
 		TEST(a_fence_that_is_done_waits_for_another_writer),
 		TEST(a_fence_that_killed_waits_for_another_writer),
 		TEST(a_fence_that_failed_waits_for_another_writer),
