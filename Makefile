@@ -11,7 +11,7 @@
 # make check-v2       cgroup2 alone, and systemd as init, in a virtual machine (root)
 # make power          cut the power of a virtual machine, POWER_CUTS times (root)
 # make fuzz           the fuzz targets, FUZZ_SECONDS each (default 5)
-# make coverage       lines and branches of journal/ and the engine, by unit tests
+# make coverage       branches of journal/ and the engine that no unit or sim test takes
 # make model          the table of a task's life in SPIN: every order, every death
 # make mutants        sabotage a copy of the tree, line by line; who notices?
 # make torture        what check samples, whole: hours, or TORTURE_SCALE=200 (root)
