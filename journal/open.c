@@ -73,7 +73,7 @@ static void unlink_lock(struct journal *j)
 {
 	char path[PATH_MAX];
 
-	if (j->lock >= 0 && place_path(path, &j->place, &j->key, PLACE_LOCK, NULL) == 0)
+	if (place_path(path, &j->place, &j->key, PLACE_LOCK, NULL) == 0)
 		(void)unlink(path);
 }
 

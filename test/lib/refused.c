@@ -303,7 +303,7 @@ static int number(const char *name, int or_else)
 static void each_call(const struct errand *e, enum whose whose, int code, bool sticky)
 {
 	char all[8192], left[8192];
-	int stride = number("FAMINE_STRIDE", whose == MEMORY ? 997 : 59);
+	int stride = number("FAMINE_STRIDE", whose == MEMORY ? 997 : 89);
 	int only = number("REFUSED_AT", 0), at = only ? only : 1;
 
 	fault.code = code;
@@ -333,6 +333,7 @@ void refused_each(void **state)
 
 	each_call(e, OURS, EIO, false);
 	each_call(e, OURS, EIO, true);
+	each_call(e, OURS, EINTR, false);
 	each_call(e, SQLITES, EIO, false);
 	each_call(e, SQLITES, ENOSPC, true);
 	each_call(e, MEMORY, ENOMEM, false);

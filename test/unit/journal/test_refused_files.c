@@ -53,7 +53,7 @@ static int settle_both(struct world *w, struct journal *j)
 		if (row.state != ROW_DONE) {
 			assert_true(w->settled < s);
 			if (row.state != ROW_INTENT) /* an intent whose flush was refused is one */
-				r = journal_intend(j, s, "e", s == 1, 1, &w->err);
+				r = journal_intend(j, s, "e", true, 1, &w->err);
 			if (r == 0)
 				r = journal_settle(j, s, ROW_DONE, NULL, 1, &w->err);
 		}

@@ -289,6 +289,21 @@ static void names_of_states_are_what_is_on_disk(void **state)
 	assert_null(row_state_name(ROW_N));
 }
 
+static void what_no_row_can_take_is_refused(void **state)
+{
+	struct test_world *w = *state;
+	char *big = calloc(1, JOURNAL_TEXT_MAX + 2);
+	int64_t step = test_plan(w->j, 1);
+
+	assert_non_null(big);
+	memset(big, 'x', JOURNAL_TEXT_MAX + 1);
+	assert_int_equal(journal_settle(w->j, step, ROW_SKIPPED, big, 1, &w->err), -E2BIG);
+	assert_int_equal(journal_settle(w->j, step, ROW_N, NULL, 1, &w->err), -EINVAL);
+	assert_int_equal(journal_close_run(w->j, 1, RUN_FAILED_ROW, big, 1, &w->err), -E2BIG);
+	assert_int_equal(test_state(w->j, step), ROW_PLANNED);
+	free(big);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, test_world_make, test_world_end)
@@ -305,6 +320,7 @@ int main(void)
 		T(what_is_rolled_back_never_was),
 		T(a_durable_intent_is_committed_alone_and_in_a_transaction),
 		T(a_dropped_run_is_gone_with_its_steps_and_no_number_comes_back),
+		T(what_no_row_can_take_is_refused),
 		cmocka_unit_test(names_of_states_are_what_is_on_disk),
 	};
 
