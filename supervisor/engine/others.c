@@ -64,7 +64,7 @@ static int not_forgotten(void *arg, const struct task_key *key, const char *file
 	struct others *o = arg;
 	struct journal *j = NULL;
 	struct task_row task;
-	int known = -1;
+	int known = 1; /* as is who can't be asked about */
 
 	if (!same_shim(arg, key, file))
 		return 0;

@@ -83,6 +83,7 @@ struct sim {
 	/* the test's knobs */
 	int die_at, fail_at, fail_code;
 	bool containerd_down, containerd_knows;
+	char known[32];        /* ids of one letter that it knows, too                   */
 	char runtime_fails[16]; /* the runtime's verb that exits 1 before its last action */
 	int runtime_at; /* which of its actions; 0: the last. Of a launch, a hook: too  */
 	int peers;

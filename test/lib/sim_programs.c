@@ -294,17 +294,21 @@ static void act_remove(struct sim *sim, struct sim_proc *p, json_object *args)
 	sim_done(sim, p, top ? 0 : ENOENT, "");
 }
 
-static void act_ask(struct sim *sim, struct sim_proc *p)
+static void act_ask(struct sim *sim, struct sim_proc *p, json_object *args)
 {
+	const char *id = sim_text_of(args, "id");
+	bool known = sim->containerd_knows;
+
 	if (sim->containerd_silent)
 		return;
 	if (++sim->asked == sim->learns_at)
-		sim->containerd_knows = true;
+		known = sim->containerd_knows = true;
+	known |= strlen(id) == 1 && strchr(sim->known, *id);
 	if (sim->containerd_down)
 		sim_done(sim, p, ECONNREFUSED, "connection refused");
 	else
-		sim_done(sim, p, 0, sim->containerd_knows ? "{\"known\":true,\"pid\":0}"
-						      : "{\"known\":false,\"pid\":0}");
+		sim_done(sim, p, 0, known ? "{\"known\":true,\"pid\":0}"
+					  : "{\"known\":false,\"pid\":0}");
 }
 
 void sim_act(struct sim *sim, struct sim_proc *p)
@@ -325,7 +329,7 @@ void sim_act(struct sim *sim, struct sim_proc *p)
 		act_remove(sim, p, args);
 		break;
 	case SIM_ASK:
-		act_ask(sim, p);
+		act_ask(sim, p, args);
 		break;
 	case SIM_LOOK:
 		sim_done(sim, p, 0, json_object_object_get_ex(args, "unikernel", NULL)
