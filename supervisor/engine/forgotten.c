@@ -52,8 +52,8 @@ int task_known(struct engine *e, const struct task_row *task, struct err *err)
 		return err_wrap(err, "ask containerd at %s", task->address);
 	if (r > 0)
 		return err_say(err, r, "containerd at %s does not answer: %s", task->address,
-			       out && *out ? out : strerror(r));
-	return read_answer(task, out ? out : "", err);
+			       *out ? out : strerror(r));
+	return read_answer(task, out, err);
 }
 
 int task_release(struct engine *e, const struct task_row *task, struct err *err)
@@ -65,7 +65,7 @@ int task_release(struct engine *e, const struct task_row *task, struct err *err)
 	json_put_text(args, "socket", task->socket);
 	r = ask(e, task, JOB_RELEASE, args, RELEASE_MS, &out, err);
 	if (r > 0)
-		r = err_say(err, r, "%s", out && *out ? out : strerror(r));
+		r = err_say(err, r, "%s", *out ? out : strerror(r));
 	return r < 0 ? err_wrap(err, "ask shim %d to let go of it", (int)task->shim.pid) : 0;
 }
 

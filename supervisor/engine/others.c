@@ -175,17 +175,18 @@ static int read_exit(void *arg, const struct task_key *key, const char *file)
 	struct task_row task;
 
 	if (strcmp(key->daemon, w->ret->key.daemon) != 0 || strcmp(key->ns, w->ret->key.ns) != 0 ||
-	    strcmp(key->id, w->ret->key.id) != 0 || journal_open_file(&j, file, NULL) < 0)
+	    strcmp(key->id, w->ret->key.id) != 0)
 		return 0;
-	if (journal_task(j, &task, NULL) < 0) {
-		journal_close(j);
-		return 0;
+	/* The newest, or none: the exit of an older life of the id is not this one's. */
+	if (journal_open_file(&j, file, NULL) < 0)
+		return 1;
+	if (journal_task(j, &task, NULL) == 0) {
+		w->ret->exit_how = task.exit_how;
+		w->ret->exit_status = task.exit_status;
+		w->ret->exit_at_ns = task.exit_at_ns;
+		w->ret->init_pid = task.init.pid;
+		task_row_clear(&task);
 	}
-	w->ret->exit_how = task.exit_how;
-	w->ret->exit_status = task.exit_status;
-	w->ret->exit_at_ns = task.exit_at_ns;
-	w->ret->init_pid = task.init.pid;
-	task_row_clear(&task);
 	journal_close(j);
 	return 1;
 }

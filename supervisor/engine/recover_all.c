@@ -4,10 +4,10 @@
  */
 #include "supervisor/engine/recover.h"
 
-#include "journal/base/cleanup.h"
 #include "supervisor/bundle/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,17 +52,15 @@ static int visit(struct engine *e, const struct journal_place *place, unsigned f
 static void prune_locks(struct engine *e, const char *run, const char *kind)
 {
 	struct node *n = e->node;
-	auto_free char *folder = NULL;
+	char folder[PATH_MAX], path[PATH_MAX + NAME_MAX + 1];
 	char **names = NULL;
 
-	if (asprintf(&folder, "%s/lock/%s", run, kind) < 0)
-		return;
+	(void)snprintf(folder, sizeof(folder), "%s/lock/%s", run, kind);
 	if (n->list_dir(n, folder, &names, NULL) < 0)
 		return;
-	for (char **name = names; name && *name; name++) {
-		auto_free char *path = NULL;
-
-		if (asprintf(&path, "%s/%s", folder, *name) > 0 && n->lock(n, path, NULL) == 1)
+	for (char **name = names; *name; name++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, *name);
+		if (n->lock(n, path, NULL) == 1)
 			(void)n->unlock(n, path, NULL);
 	}
 	free(names);

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -142,7 +143,7 @@ static void released(struct pod *p, struct sim_proc *job)
 		shim_finishes(p->shim, &p->key);
 		break;
 	case LETS_GO_LATER:
-		p->later = true;
+		p->later = 'f';
 		break;
 	case LETS_GO_NEVER:
 		break;
@@ -168,8 +169,8 @@ static int pauses(struct node *n, struct pollfd *fds, unsigned count, int ms)
 	struct pod *p = (struct pod *)n;
 
 	if (p->later && ms > 0) {
-		p->later = false;
-		shim_finishes(p->shim, &p->key);
+		tell(p->shim, p->later, &p->key);
+		p->later = '\0';
 	}
 	return p->b->node.node.poll(&p->b->node.node, fds, count, ms);
 }
@@ -291,6 +292,16 @@ char *pod_lock(struct pod *p, const char *id, char *buf, size_t size)
 	return buf;
 }
 
+void pod_newer_wrote(const char *file)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "UPDATE task SET exit_how='dreamt'", NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+}
+
 void pod_recovers(struct pod *p, const char *id, unsigned flags, int64_t deadline_ms,
 		  enum recover_result result)
 {
@@ -302,6 +313,13 @@ void pod_recovers(struct pod *p, const char *id, unsigned flags, int64_t deadlin
 	if (p->report.result != result)
 		fail_msg("%s: %d, not %d: found=%s done=%s left=%s why=%s", id, p->report.result,
 			 result, p->report.found, p->report.done, p->report.left, p->report.why);
+}
+
+void pod_says(const char *text, const char *part)
+{
+	assert_non_null(text);
+	if (!strstr(text, part))
+		fail_msg("not said: %s; but: %s", part, text);
 }
 
 bool pod_live(struct pod *p, const char *id)

@@ -39,7 +39,7 @@ struct pod {
 	struct shim *shim;    /* that is asked to let go */
 	enum lets_go lets_go;
 	struct task_key key;  /* of the task that is recovered */
-	bool later;
+	char later;           /* 'f', 'd': finishes, drops it at the next pause */
 	/* What happens meanwhile, at @moment: the Nth time that the recovery asks who is alive,
 	 * or looks at the clock, 0: never; or when the shim has answered. */
 	int at_alive, at_clock;
@@ -64,6 +64,9 @@ struct journal *pod_journal(struct pod *p, const char *id);
 char *pod_file(struct pod *p, const char *id, char *buf, size_t size);
 char *pod_lock(struct pod *p, const char *id, char *buf, size_t size);
 
+/* A word in its task's row, as only a newer version has. */
+void pod_newer_wrote(const char *file);
+
 /* A shim without a task; it lives until shim_end(). It is none of the young. */
 void shim_begin(struct pod *p, struct shim *ret);
 void shim_end(struct shim *shim);
@@ -77,6 +80,8 @@ void shim_serves(struct pod *p, struct shim *shim, const char *id);
 /* recover_task(): 0, and p->report, with this result. */
 void pod_recovers(struct pod *p, const char *id, unsigned flags, int64_t deadline_ms,
 		  enum recover_result result);
+/* A text of the report is there, and has this part. */
+void pod_says(const char *text, const char *part);
 /* Is the shim alive? Has the task a live file, and the node what it held? */
 bool shim_lives(struct pod *p, const struct shim *shim);
 bool pod_live(struct pod *p, const char *id);

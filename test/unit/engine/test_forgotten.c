@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When a task whose shim lives is taken for forgotten, and what is said when it is not. */
 #include "supervisor/engine/forgotten.h"
+
+#include "supervisor/bundle/json.h"
+#include "supervisor/oci/runtime.h"
 #include "test/lib/engine_bench.h"
 
 #include <errno.h>
@@ -170,6 +173,61 @@ static void an_answer_that_cannot_be_read_is_none(void **state)
 		     "containerd at /run/c.sock gave no answer that can be read");
 }
 
+static int no_words(struct node *n, const struct ident *child, char **ret, struct err *err)
+{
+	(void)err;
+	n->forget(n, child);
+	*ret = strdup("");
+	return 0;
+}
+
+static void an_error_without_words_is_told_in_the_systems(void **state)
+{
+	struct bench *b = *state;
+
+	b->sim->containerd_down = true;
+	b->node.node.spawn_output = no_words;
+	expect_known(b, 0, -ECONNREFUSED,
+		     "containerd at /run/c.sock does not answer: Connection refused");
+}
+
+/* Who is asked about a sandbox knows sandboxes, and tasks else. */
+static int sandboxes_are_known(struct node *n, const struct ident *child, char **ret,
+			       struct err *err)
+{
+	const struct sim_proc *job = sim_find(((struct sim_node *)n)->sim, -child->pid);
+	json_object *args = json_read(job->args);
+
+	(void)err;
+	*ret = strdup(json_true(args, "sandbox") ? "{\"known\":true}" : "{\"known\":false}");
+	json_object_put(args);
+	n->forget(n, child);
+	return 0;
+}
+
+static void a_sandbox_is_asked_about_as_one(void **state)
+{
+	struct bench *b = *state;
+
+	b->node.node.spawn_output = sandboxes_are_known;
+	expect_known(b, 0, 0, "");
+	assert_int_equal(journal_set_text(b->j, TASK_RUNTIME, RUNTIME_SANDBOX_NAME, NULL), 0);
+	expect_known(b, 0, 1, "");
+}
+
+static void a_shim_without_a_socket_has_no_client(void **state)
+{
+	struct bench *b = *state;
+	struct task_row task;
+	char why[ERR_TEXT_MAX] = "";
+
+	b->sim->containerd_knows = false;
+	b->sim->peers = 1; /* of whatever is asked about */
+	assert_int_equal(journal_task(b->j, &task, NULL), 0);
+	assert_int_equal(task_forgotten(&b->engine, &task, true, 0, false, why), 1);
+	task_row_clear(&task);
+}
+
 /* A job that nothing plays: it stays until it is killed. */
 static void a_shim_that_does_not_let_go_is_told(void **state)
 {
@@ -198,6 +256,9 @@ int main(void)
 		T(a_daemon_that_is_silent_is_given_up),
 		T(another_life_of_the_id_is_not_this_task),
 		T(an_answer_that_cannot_be_read_is_none),
+		T(an_error_without_words_is_told_in_the_systems),
+		T(a_sandbox_is_asked_about_as_one),
+		T(a_shim_without_a_socket_has_no_client),
 		T(a_shim_that_does_not_let_go_is_told),
 	};
 

@@ -2,9 +2,7 @@
 /* Several tasks of one living shim: when a recovery takes one, or all, and what it says. */
 #include "test/lib/pod.h"
 
-#include <errno.h>
 #include <setjmp.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -30,19 +28,12 @@ static void two_tasks(struct pod *p, struct shim *shim, const char *known)
 	p->sim->peers = (int)strlen(known);
 }
 
-static void says(const char *text, const char *part)
-{
-	assert_non_null(text);
-	if (!strstr(text, part))
-		fail_msg("not said: %s; but: %s", part, text);
-}
-
 /* a is left as it is, for this reason; b and the shim are as well. */
 static void leaves_all(struct pod *p, const struct shim *shim, unsigned flags,
 		       enum recover_result result, const char *why)
 {
 	pod_recovers(p, "a", flags, 0, result);
-	says(p->report.why, why);
+	pod_says(p->report.why, why);
 	assert_true(shim_lives(p, shim));
 	assert_true(pod_live(p, "a") && pod_live(p, "b"));
 	assert_true(pod_holds(p, "b"));
@@ -58,17 +49,6 @@ static void takes_all(struct pod *p, struct shim *shim, unsigned flags)
 	assert_true(pod_live(p, "b"));
 	pod_recovers(p, "b", flags, 0, RECOVER_DONE);
 	assert_false(pod_live(p, "b") || pod_holds(p, "b"));
-}
-
-/* A word in its row, as only a newer version has. */
-static void newer_version_wrote(const char *file)
-{
-	sqlite3 *db = NULL;
-
-	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "UPDATE task SET exit_how='dreamt'", NULL, NULL, NULL),
-			 SQLITE_OK);
-	sqlite3_close(db);
 }
 
 /* ---- one is forgotten -------------------------------------------------------------------------- */
@@ -162,7 +142,7 @@ static void a_shim_that_refuses_is_believed(void **state)
 		p->lets_go = ways[i].answer;
 		leaves_all(p, &shim, 0, RECOVER_LEFT, "lives, does not let go of it, and serves "
 			   "other tasks too: ask shim ");
-		says(p->report.why, ways[i].words);
+		pod_says(p->report.why, ways[i].words);
 	}
 	shim_end(&shim);
 }
@@ -337,7 +317,7 @@ static void a_member_of_a_newer_version_keeps_the_shim(void **state)
 
 	two_tasks(p, &shim, "");
 	p->lets_go = REFUSES;
-	newer_version_wrote(pod_file(p, "b", file, sizeof(file)));
+	pod_newer_wrote(pod_file(p, "b", file, sizeof(file)));
 	spared_for_b(p, &shim);
 	shim_end(&shim);
 }
