@@ -259,6 +259,13 @@ void pod_task(struct pod *p, const char *id, const struct ident *shim)
 	pod_task_of(p, &key, shim);
 }
 
+void pod_dead(struct pod *p, const char *id)
+{
+	const struct ident nobody = { .pid = 77, .start = 7 };
+
+	pod_task(p, id, &nobody);
+}
+
 void shim_serves(struct pod *p, struct shim *shim, const char *id)
 {
 	struct task_key key = pod_key(id);
@@ -292,14 +299,18 @@ char *pod_lock(struct pod *p, const char *id, char *buf, size_t size)
 	return buf;
 }
 
-void pod_newer_wrote(const char *file)
+void pod_writes(const char *file, const char *sql)
 {
 	sqlite3 *db = NULL;
 
 	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "UPDATE task SET exit_how='dreamt'", NULL, NULL, NULL),
-			 SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
+}
+
+void pod_newer_wrote(const char *file)
+{
+	pod_writes(file, "UPDATE task SET exit_how='dreamt'");
 }
 
 void pod_recovers(struct pod *p, const char *id, unsigned flags, int64_t deadline_ms,

@@ -57,6 +57,8 @@ int pod_close(void **state);
  * @shim, which may be dead. */
 void pod_task(struct pod *p, const char *id, const struct ident *shim);
 void pod_task_of(struct pod *p, const struct task_key *key, const struct ident *shim);
+/* The same, of a shim that is dead. */
+void pod_dead(struct pod *p, const char *id);
 struct task_key pod_key(const char *id);
 /* Its file, to write in. */
 struct journal *pod_journal(struct pod *p, const char *id);
@@ -64,6 +66,8 @@ struct journal *pod_journal(struct pod *p, const char *id);
 char *pod_file(struct pod *p, const char *id, char *buf, size_t size);
 char *pod_lock(struct pod *p, const char *id, char *buf, size_t size);
 
+/* Somebody else writes to a task's file. */
+void pod_writes(const char *file, const char *sql);
 /* A word in its task's row, as only a newer version has. */
 void pod_newer_wrote(const char *file);
 

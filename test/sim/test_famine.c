@@ -188,7 +188,7 @@ int hungry_sqlite3_extended_errcode(sqlite3 *db)
 struct kind {
 	bool native; /* a unikernel that no OCI runtime makes */
 	int stride, n;
-	struct lack lacks[6];
+	struct lack lacks[8];
 };
 
 static int number(const char *name, int or_else)
@@ -308,9 +308,11 @@ static void a_recovery_that_lacks_something_is_done_later(void **state)
 int main(void)
 {
 	struct kind memory = { .stride = STRIDE, .n = 1 };
-	struct kind its_journal = { .stride = JOURNAL_STRIDE, .n = 6, .lacks = {
+	struct kind its_journal = { .stride = JOURNAL_STRIDE, .n = 8, .lacks = {
 		{ "an I/O error", SQLITE_IOERR_WRITE, false },
+		{ "a disk that reads and writes", SQLITE_IOERR_READ, true },
 		{ "a full disk", SQLITE_FULL, true },
+		{ "a disk to write to", SQLITE_READONLY, true },
 		{ "a writer", SQLITE_BUSY, false },
 		{ "a writer that stays", SQLITE_BUSY, true },
 		{ "no memory for SQLite", SQLITE_NOMEM, false },

@@ -209,6 +209,36 @@ static void a_recovery_on_a_full_disk_may_die_anywhere(void **state)
 	assert_true(at > 100);
 }
 
+/* The copy's disk may fail as well, once. */
+static void a_copy_that_fails_at_any_write_is_gone_on_with(void **state)
+{
+	int step = stride(*state != NULL, 3), at = 1;
+	bool failed = true;
+
+	for (; failed; at += step) {
+		struct stage s = { .until = UNTIL_STARTED, .native = *state != NULL };
+		enum part p;
+
+		stage_open(&s);
+		assert_int_equal(stage_life(&s), PART_OK);
+		sim_pass(s.sim, OLD_MS);
+		s.sim->disk_full = true;
+		s.sim->writes = 0;
+		s.sim->write_fails = at;
+		p = stage_recover(&s);
+		if (p == PART_DIED || p == PART_BROKEN)
+			fail_msg("full, and write %d failed: ended %d", at, p);
+		failed = s.sim->writes >= at;
+		s.sim->write_fails = 0;
+		if (stage_recover(&s) != PART_OK)
+			fail_msg("full, and write %d failed: recovery did not do it", at);
+		stage_holds_nothing(&s, "full, write failed", at, 0);
+		stage_close(&s);
+	}
+	print_message("# %d writes\n", at / step);
+	assert_true(at > 10);
+}
+
 static void a_failed_create_leaves_no_living_task(void **state)
 {
 	struct stage s = { .until = UNTIL_CREATED };
@@ -365,6 +395,8 @@ int main(void)
 		UNIKERNEL(a_disk_that_fails_at_any_write_is_survived),
 		TEST(a_recovery_on_a_full_disk_may_die_anywhere),
 		UNIKERNEL(a_recovery_on_a_full_disk_may_die_anywhere),
+		TEST(a_copy_that_fails_at_any_write_is_gone_on_with),
+		UNIKERNEL(a_copy_that_fails_at_any_write_is_gone_on_with),
 		TEST(a_failed_create_leaves_no_living_task),
 		TEST(what_stood_there_before_is_left_alone),
 		TEST(a_reboot_leaves_only_rows),

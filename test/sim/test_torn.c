@@ -85,6 +85,39 @@ static void a_torn_journal_after_any_death_is_rebuilt_or_told(void **state)
 	print_message("# %d deaths, %d where something could not be proved\n", at - 1, told);
 }
 
+static void kill_all_of(struct stage *s, const char *comm)
+{
+	for (int i = 0; i < SIM_PROCS; i++)
+		if (s->sim->procs[i].ident.pid > 2 && strcmp(s->sim->procs[i].comm, comm) == 0)
+			sim_kill(s->sim, &s->sim->procs[i], 9);
+}
+
+/* A stray in state D stops the undo; and who is in the cgroup nobody can tell. */
+static void what_is_stuck_and_what_is_unclear_stay_both(void **state)
+{
+	struct stage s = { .until = UNTIL_STARTED, .flags = RECOVER_DELETE };
+	struct sim_proc *stray, *foreign;
+	pid_t pid;
+
+	(void)state;
+	stage_with_cgroup(&s);
+	assert_int_equal(stage_life(&s), PART_OK);
+	kill_all_of(&s, "init");
+	stage_tear(&s);
+	stray = sim_proc_new(s.sim, "hook", 1);
+	(void)snprintf(stray->cwd, sizeof(stray->cwd), "/b/t1");
+	stray->immortal = true;
+	foreign = sim_proc_new(s.sim, "sh", 1);
+	pid = foreign->ident.pid;
+	(void)snprintf(foreign->cgroup, sizeof(foreign->cgroup), "/sys/fs/cgroup/default/t1");
+	sim_pass(s.sim, OLD_MS);
+	assert_int_equal(stage_recover(&s), PART_LEFT);
+	stray->immortal = false;
+	assert_int_equal(stage_recover(&s), PART_OK);
+	assert_non_null(sim_find(s.sim, pid));
+	stage_close(&s);
+}
+
 static void a_rebuilding_that_dies_is_gone_on_with(void **state)
 {
 	enum part p = PART_DIED;
@@ -135,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_torn_journal_is_rebuilt_from_the_host),
 		cmocka_unit_test(a_torn_journal_after_any_death_is_rebuilt_or_told),
+		cmocka_unit_test(what_is_stuck_and_what_is_unclear_stay_both),
 		cmocka_unit_test(a_rebuilding_that_dies_is_gone_on_with),
 		cmocka_unit_test(a_rebuilding_whose_call_fails_is_gone_on_with),
 	};

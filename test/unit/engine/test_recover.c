@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The recovery of one task, and of all: who has it, what can't be read, and what is said. */
+/* The recovery of one task: who has it, what can't be read, and what is said. */
 #include "test/lib/pod.h"
-
-#include "supervisor/bundle/config.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -41,14 +39,6 @@ static void one_task(struct pod *p, struct shim *shim)
 	shim_serves(p, shim, "a");
 	p->shim = shim;
 	p->key = pod_key("a");
-}
-
-/* A task a that nobody has, of a shim that is dead. */
-static void dead_task(struct pod *p, const char *id)
-{
-	const struct ident nobody = { .pid = 77, .start = 7 };
-
-	pod_task(p, id, &nobody);
 }
 
 /* ---- whose lock it is ------------------------------------------------------------------------ */
@@ -138,7 +128,7 @@ static void who_has_it_and_is_not_its_shim_is_left_alone(void **state)
 	struct shim another;
 	char words[64];
 
-	dead_task(p, "a");
+	pod_dead(p, "a");
 	shim_begin(p, &another);
 	p->key = pod_key("a");
 	shim_takes(&another, &p->key);
@@ -202,7 +192,7 @@ static void what_is_not_fenced_in_time_is_left_for_the_next(void **state)
 	int64_t seq;
 
 	child->immortal = true;
-	dead_task(p, "a");
+	pod_dead(p, "a");
 	j = pod_journal(p, "a");
 	assert_int_equal(journal_child(j, 0, &child->ident, "runc create", p->sim->epoch, 1, 0, &seq,
 				       NULL), 0);
@@ -221,7 +211,7 @@ static void a_damaged_file_is_said_to_be_by_a_dry_run(void **state)
 {
 	struct pod *p = *state;
 
-	dead_task(p, "a");
+	pod_dead(p, "a");
 	torn(p, "a");
 	pod_recovers(p, "a", RECOVER_DRY, 0, RECOVER_WOULD);
 	assert_non_null(p->report.why);
@@ -245,6 +235,42 @@ static void a_damaged_file_that_somebody_has_is_his(void **state)
 	"this-is-a-rather-long-name-so-that-a-few-of-its-kind-are-more-than-any-report-"   \
 	"of-ours-has-the-room-to-hold-and-the-last-of-them-do-not-stand-in-it-any-longer"
 
+static void written_by_another(struct pod *p, enum moment moment)
+{
+	char file[FILE_MAX];
+
+	(void)moment;
+	pod_newer_wrote(pod_file(p, "a", file, sizeof(file)));
+}
+
+/* The shim was newer than this recovery, and wrote until it was killed. */
+static void what_a_newer_version_writes_meanwhile_is_left_alone(void **state)
+{
+	struct pod *p = *state;
+	struct shim shim;
+
+	one_task(p, &shim);
+	p->happens = written_by_another;
+	p->at_alive = 1;
+	pod_recovers(p, "a", RECOVER_DELETE, 0, RECOVER_FAILED);
+	pod_says(p->report.why, "unknown exit_how");
+	assert_true(pod_live(p, "a") && pod_holds(p, "a"));
+	shim_end(&shim);
+}
+
+/* All was taken back; what containerd was to be told is not lost for that. */
+static void events_that_cannot_be_closed_keep_the_file(void **state)
+{
+	struct pod *p = *state;
+	char file[FILE_MAX];
+
+	pod_dead(p, "a");
+	pod_writes(pod_file(p, "a", file, sizeof(file)), "DROP TABLE outbox");
+	pod_recovers(p, "a", RECOVER_DELETE, 0, RECOVER_LEFT);
+	assert_true(pod_live(p, "a"));
+	assert_false(pod_holds(p, "a"));
+}
+
 /* Its rows are lost, and so is its bundle: only what carries its name can be told of. */
 static void what_only_has_the_name_is_told_and_left(void **state)
 {
@@ -253,7 +279,7 @@ static void what_only_has_the_name_is_told_and_left(void **state)
 
 	p->engine.kinds = NULL;
 	p->engine.make = NULL;
-	dead_task(p, "a");
+	pod_dead(p, "a");
 	torn(p, "a");
 	for (int i = 0; i < 8; i++) {
 		(void)snprintf(target, sizeof(target), "/%d%.160s/default/a", i, LONG_NAME);
@@ -363,106 +389,6 @@ static void a_history_that_cannot_be_listed_is_an_error(void **state)
 	pod_says(p->err.text, done);
 }
 
-/* ---- all of them ---------------------------------------------------------------------------------- */
-
-struct visits {
-	struct pod *p;
-	int n, stop_at, of;
-	bool one_goes; /* its file, when the first was visited */
-	int64_t takes_ms;
-};
-
-static void one_goes(struct pod *p)
-{
-	char file[FILE_MAX], id[] = "a";
-
-	while (!pod_live(p, id))
-		(*id)++;
-	assert_int_equal(unlink(pod_file(p, id, file, sizeof(file))), 0);
-}
-
-static int visited(void *arg, const struct recover_report *report, int at, int of)
-{
-	struct visits *v = arg;
-
-	(void)at;
-	assert_int_equal(report->result, RECOVER_DONE);
-	v->of = of;
-	sim_pass(v->p->sim, v->takes_ms);
-	if (++v->n == 1 && v->one_goes)
-		one_goes(v->p);
-	return v->n == v->stop_at;
-}
-
-/* Five tasks, all dead; how many were visited. */
-static int visits(struct pod *p, struct visits *v, int64_t deadline_ms)
-{
-	v->p = p;
-	for (char id[] = "a"; *id < 'f'; (*id)++)
-		if (!pod_live(p, id))
-			dead_task(p, id);
-	assert_int_equal(recover_all(&p->engine, &p->b->place, 0, deadline_ms, visited, v, &p->err),
-			 0);
-	return v->n;
-}
-
-static void all_are_visited_until_somebody_says_stop(void **state)
-{
-	struct pod *p = *state;
-	struct visits two = { .stop_at = 2 }, all = { .stop_at = 0 };
-
-	assert_int_equal(visits(p, &two, 0), 2);
-	assert_int_equal(two.of, 5);
-	assert_int_equal(visits(p, &all, 0), 5);
-}
-
-static void one_that_went_away_meanwhile_is_no_news(void **state)
-{
-	struct pod *p = *state;
-	struct visits v = { .one_goes = true };
-
-	assert_int_equal(visits(p, &v, 0), 4);
-}
-
-static void a_dry_run_needs_nobody_who_listens(void **state)
-{
-	struct pod *p = *state;
-
-	dead_task(p, "a");
-	dead_task(p, "b");
-	assert_int_equal(recover_all(&p->engine, &p->b->place, RECOVER_DRY, 0, NULL, NULL, &p->err),
-			 0);
-	assert_true(pod_live(p, "a") && pod_live(p, "b"));
-}
-
-static void the_rest_waits_when_the_time_is_over(void **state)
-{
-	struct pod *p = *state;
-	struct visits v = { .takes_ms = 400 };
-
-	assert_int_equal(visits(p, &v, p->sim->now_ms + 1000), 3);
-	assert_int_equal(visits(p, &v, p->sim->now_ms - 1), 3);
-}
-
-/* A lock of somebody who died can be had, and is removed then. */
-static void locks_of_the_dead_are_removed(void **state)
-{
-	struct pod *p = *state;
-	struct config config = { .history_days = 1, .history_count = 10 };
-	char folder[SIM_PATH - 8], dead[SIM_PATH], held[SIM_PATH];
-
-	p->engine.config = &config;
-	(void)snprintf(folder, sizeof(folder), "%s/lock/socket", p->b->run);
-	(void)snprintf(dead, sizeof(dead), "%s/dead", folder);
-	(void)snprintf(held, sizeof(held), "%s/held", folder);
-	sim_make(p->sim, folder, S_IFDIR | 0700);
-	sim_make(p->sim, dead, S_IFREG | 0600);
-	sim_make(p->sim, held, S_IFREG | 0600)->owner = 1;
-	assert_int_equal(recover_all(&p->engine, &p->b->place, 0, 0, NULL, NULL, &p->err), 0);
-	assert_false(bench_there(p->b, dead));
-	assert_true(bench_there(p->b, held));
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, pod_open, pod_close)
 
 int main(void)
@@ -478,16 +404,13 @@ int main(void)
 		T(what_is_not_fenced_in_time_is_left_for_the_next),
 		T(a_damaged_file_is_said_to_be_by_a_dry_run),
 		T(a_damaged_file_that_somebody_has_is_his),
+		T(what_a_newer_version_writes_meanwhile_is_left_alone),
+		T(events_that_cannot_be_closed_keep_the_file),
 		T(what_only_has_the_name_is_told_and_left),
 		T(no_task_is_no_task_for_a_dry_run),
 		T(the_history_tells_the_exit_of_the_very_task),
 		T(no_older_life_answers_for_one_that_cannot_be_read),
 		T(a_history_that_cannot_be_listed_is_an_error),
-		T(all_are_visited_until_somebody_says_stop),
-		T(one_that_went_away_meanwhile_is_no_news),
-		T(a_dry_run_needs_nobody_who_listens),
-		T(the_rest_waits_when_the_time_is_over),
-		T(locks_of_the_dead_are_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
