@@ -10,6 +10,10 @@
  *   FAMINE_STRIDE=1   each case: N, times what can go wrong there (default: see below)
  *   FAMINE_AT=123     that one alone; FAMINE_WHERE=1: say who asked, for addr2line(1)
  */
+#include "supervisor/engine/execs.h"
+#include "supervisor/engine/plan.h"
+#include "supervisor/oci/runtime.h"
+#include "test/lib/journal_place.h"
 #include "test/lib/sim_call.h"
 #include "test/lib/sim_life.h"
 
@@ -299,6 +303,125 @@ static void a_recovery_that_lacks_something_is_done_later(void **state)
 	ends(&sum);
 }
 
+/* ---- single calls ------------------------------------------------------------------------- */
+
+/* Is the Nth refused now, of those who ask until sated()? */
+static void starve_at(struct sim *sim, const struct lack *lack, int n)
+{
+	world.lack = *lack;
+	sim->meals = 0;
+	sim->starve_at = n;
+	world.sim = sim;
+}
+
+/* Nothing is refused any more. Was it? */
+static bool sated(void)
+{
+	struct sim *sim = world.sim;
+
+	world.sim = NULL;
+	world.refused = SQLITE_OK;
+	return sim->meals >= sim->starve_at;
+}
+
+static const struct {
+	enum plan plan;
+	const char *runtime, *request, *args;
+} asked[] = {
+	{ PLAN_SERVE, "/bin/runc", "{}", "{\"socket\":\"/s\",\"join\":{\"id\":\"c2\"}}" },
+	{ PLAN_CREATE, "/bin/runc", "{\"rootfs\":[{\"type\":\"tmpfs\",\"options\":[\"ro\"]}],"
+	  "\"console\":\"/c\"}", NULL },
+	{ PLAN_CREATE, "/bin/runc", "{\"checkpoint\":\"/img\"}", NULL },
+	{ PLAN_CREATE, RUNTIME_NATIVE_NAME, "{\"unikernel\":{\"type\":\"mirage\","
+	  "\"mount_rootfs\":true},\"netns\":\"/n\",\"hooks\":{\"prestart\":[{\"path\":\"/h\"}],"
+	  "\"createContainer\":[{\"path\":\"/h\"}],\"poststop\":[{\"path\":\"/h\"}]}}", NULL },
+	{ PLAN_START, "/bin/runc", "{}", NULL },
+	{ PLAN_START, "/bin/runc", "{\"checkpoint\":\"/img\"}", NULL },
+	{ PLAN_START, "/bin/runc", "{\"checkpoint\":\"/img\",\"options\":{\"criu_work_path\":"
+	  "\"/w\"}}", NULL },
+	{ PLAN_START, RUNTIME_NATIVE_NAME, "{\"hooks\":{\"startContainer\":[{\"path\":\"/h\"}],"
+	  "\"poststart\":[{\"path\":\"/h\"}]}}", NULL },
+	{ PLAN_KILL, "/bin/runc", "{}", "{\"signal\":9,\"all\":true}" },
+	{ PLAN_PAUSE, "/bin/runc", "{}", NULL },
+	{ PLAN_EXEC, "/bin/runc", "{}", "{\"exec_id\":\"e1\",\"console\":\"/c\"}" },
+	{ PLAN_CHECKPOINT, "/bin/runc", "{}", "{\"path\":\"/img\"}" },
+	{ PLAN_CHECKPOINT, "/bin/runc", "{}", "{\"path\":\"/img\",\"work\":\"/w\"}" },
+};
+
+/* Never one that lacks a step, or a word that there was no memory for. */
+static void a_plan_that_lacks_memory_is_none(void **state)
+{
+	static const struct lack memory;
+	struct plan_list *list = calloc(1, sizeof(*list));
+	struct sim *sim = sim_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		struct task_row task = { .bundle = (char *)"/b", .runtime = (char *)asked[i].runtime,
+					 .runtime_root = (char *)"/r" };
+		json_object *request = json_tokener_parse(asked[i].request);
+		json_object *args = asked[i].args ? json_tokener_parse(asked[i].args) : NULL;
+		int r = -ENOMEM;
+
+		for (int n = 1; r < 0; n++) {
+			struct err err = ERR_INIT;
+
+			starve_at(sim, &memory, n);
+			r = plan_make(list, asked[i].plan, &task, request, args, &err);
+			if (r != (sated() ? -ENOMEM : 0))
+				fail_msg("plan %zu, FAMINE_AT=%d: %d %s", i, n, r, err.text);
+			assert_int_equal(list->n > 0, r == 0);
+			plan_clear(list);
+		}
+		json_object_put(request);
+		json_object_put(args);
+	}
+	sim_free(sim);
+	free(list);
+}
+
+/* Said, and noted whole, or refused, and nothing noted. */
+static void note_an_end(struct journal *j, struct sim *sim, const struct lack *lack)
+{
+	struct exec_row row;
+	bool refused = true;
+
+	for (int n = 1; refused; n++) {
+		struct err err = ERR_INIT;
+		int found, noted;
+
+		starve_at(sim, lack, n);
+		found = exec_find(j, "e1", &row, &err);
+		noted = found < 0 ? found : exec_set_exit(j, "e1", (uint32_t)n, n, &err);
+		refused = sated();
+		if (refused != (noted < 0) || refused != (err.code != 0))
+			fail_msg("%s, FAMINE_AT=%d: %d %d %s", lack->name, n, found, noted, err.text);
+		assert_int_equal(exec_find(j, "e1", &row, &err), 1);
+		assert_int_equal(row.process.pid, 7);
+		assert_int_equal(row.status == (uint32_t)n, !refused);
+	}
+}
+
+static void the_end_of_an_exec_that_lacks_something_is_not_noted(void **state)
+{
+	static const struct lack lacks[] = {
+		{ .name = NULL }, { "an I/O error", SQLITE_IOERR_WRITE, false },
+		{ "no memory for SQLite", SQLITE_NOMEM, false },
+	};
+	struct test_world *w = *state;
+	struct sim *sim = sim_new();
+	struct planned step = { "exec", "{\"exec_id\":\"e1\"}" };
+	int64_t run;
+
+	assert_int_equal(journal_plan(w->j, "exec", &step, 1, 1, &run, &w->err), 0);
+	assert_int_equal(journal_intend(w->j, 1, "e", false, 1, &w->err), 0);
+	assert_int_equal(journal_have(w->j, 1, "{\"process\":{\"pid\":7,\"start\":1}}", &w->err), 0);
+	assert_int_equal(journal_settle(w->j, 1, ROW_DONE, NULL, 2, &w->err), 0);
+	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
+		note_an_end(w->j, sim, &lacks[i]);
+	sim_free(sim);
+}
+
 #define TESTS(kind)                                                                            \
 	{ "a_life_that_lacks_" #kind "_is_taken_back",                                         \
 	  a_life_that_lacks_something_is_taken_back, NULL, NULL, &kind },                      \
@@ -324,6 +447,9 @@ int main(void)
 		TESTS(memory_as_a_unikernel),
 		TESTS(its_journal),
 		TESTS(its_journal_as_a_unikernel),
+		cmocka_unit_test(a_plan_that_lacks_memory_is_none),
+		cmocka_unit_test_setup_teardown(the_end_of_an_exec_that_lacks_something_is_not_noted,
+						test_world_make, test_world_end),
 	};
 
 	memory_as_a_unikernel.native = its_journal_as_a_unikernel.native = true;
