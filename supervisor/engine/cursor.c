@@ -89,8 +89,6 @@ static int64_t deadline_of(const struct run *run, const struct step_row *row, in
 		return n->now_ms(n) + ms;
 	if (row->intent_ms > since)
 		since = row->intent_ms;
-	if (row->settled_ms > since)
-		since = row->settled_ms;
 	if (row->undone_ms > since)
 		since = row->undone_ms;
 	gone = run_wall_ms(run) - since;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,8 +58,10 @@ static int file_undo(struct step *step, struct step_env *env, const struct wake 
 	struct path_ident what;
 	int r;
 
-	(void)wake;
-	(void)next;
+	if (wake->why == WAKE_DEADLINE)
+		return err_say(err, ETIMEDOUT, "%s took too long to go", path);
+	if (json_int(step->want, "linger", 0) && wake->why == WAKE_BEGIN)
+		return step_again(env, (int)json_int(step->want, "linger", 0), next);
 	if (json_true(step->want, "stuck") && env->node->path(env->node, "/melt", &what, NULL) == 0)
 		return err_say(err, EBUSY, "%s is frozen", path);
 	r = env->node->path(env->node, path, &what, err);
@@ -265,3 +268,14 @@ int bench_open_runs(struct bench *b)
 	return n;
 }
 
+
+void bench_sql(struct bench *b, const char *text)
+{
+	char file[256];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(file, sizeof(file), "%s/live/%s/default/t1.db", b->root, b->key.daemon);
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}

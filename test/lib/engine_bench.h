@@ -9,7 +9,8 @@
  * The request is the plan: { "create": [ want ], "start": [ want ], ... }. A want is
  *
  *   { "path": make this file, "wait": ms before, "fail": true: make it, then fail,
- *     "stuck": true: can't be undone until there is a file /melt }
+ *     "linger": ms before it is undone, "stuck": true: can't be undone until there is a
+ *     file /melt }
  *   { "kind": "child" }: wait for a child that never ends by itself
  *
  * Both kinds have a second for each apply and undo. Use it with cmocka, whose asserts
@@ -44,5 +45,7 @@ enum run_state bench_happens(struct bench *b, enum life_event ev, const char *re
 enum life_state bench_life(struct bench *b);
 int bench_rows(struct bench *b, enum row_state state); /* without fences */
 int bench_open_runs(struct bench *b);
+/* Somebody else writes to the task's file. */
+void bench_sql(struct bench *b, const char *text);
 
 #endif

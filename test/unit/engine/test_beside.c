@@ -177,6 +177,43 @@ static void two_execs_and_a_start_go_on_beside_each_other(void **state)
 	run_close(start);
 }
 
+static void an_exec_goes_on_where_it_was_closed(void **state)
+{
+	struct bench *b = *state;
+	struct wake begin = { .why = WAKE_BEGIN };
+	struct wake timer = { .why = WAKE_TIMER };
+	struct err err = ERR_INIT;
+	struct run *run;
+	struct wait next;
+
+	created(b);
+	run = asked(b, EV_EXEC, "e1", "{\"exec\":[" EXEC("e1", ",\"wait\":50,\"fail\":true") "]}");
+	assert_int_equal(run_wake(run, &begin, &next), RUN_WAITING);
+	run_close(run);
+	assert_int_equal(run_resume(&run, &b->engine, b->j, NULL, &err), 1);
+	sim_pass(b->sim, 50);
+	assert_int_equal(run_wake(run, &timer, &next), RUN_UNDONE);
+	run_close(run);
+	assert_false(bench_there(b, "/e1"));
+	assert_true(bench_there(b, "/c"));
+}
+
+/* Whose process it is nobody can tell: the task's own undo takes it back. */
+static void an_exec_that_can_not_be_read_is_left_to_the_task(void **state)
+{
+	struct bench *b = *state;
+	struct err err = ERR_INIT;
+	struct run *run = NULL;
+
+	created(b);
+	run_close(asked(b, EV_EXEC, "e1", "{\"exec\":[" EXEC("e1", "") "]}"));
+	bench_sql(b, "UPDATE step SET want='[' WHERE want LIKE '%e1%'");
+	assert_int_equal(run_resume(&run, &b->engine, b->j, NULL, &err), -EUCLEAN);
+	assert_string_equal(err.text, "the want of an exec is not a JSON object");
+	assert_int_equal(bench_happens(b, EV_DELETE, NULL, NULL), RUN_DONE);
+	assert_int_equal(bench_open_runs(b), 0);
+}
+
 static void the_fence_of_one_exec_spares_the_children_of_others(void **state)
 {
 	struct bench *b = *state;
@@ -246,6 +283,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rows_of_execs_do_not_pile_up,
 						bench_open, bench_close),
 		cmocka_unit_test_setup_teardown(two_execs_and_a_start_go_on_beside_each_other,
+						bench_open, bench_close),
+		cmocka_unit_test_setup_teardown(an_exec_goes_on_where_it_was_closed,
+						bench_open, bench_close),
+		cmocka_unit_test_setup_teardown(an_exec_that_can_not_be_read_is_left_to_the_task,
 						bench_open, bench_close),
 		cmocka_unit_test_setup_teardown(the_fence_of_one_exec_spares_the_children_of_others,
 						bench_open, bench_close),

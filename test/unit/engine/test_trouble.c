@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -113,19 +112,6 @@ static void a_process_that_does_not_die_stops_the_undo(void **state)
 	assert_false(bench_there(b, "/a"));
 }
 
-/* As a process that took over would. */
-static void raise_lease(struct bench *b)
-{
-	char file[256];
-	sqlite3 *db = NULL;
-
-	(void)snprintf(file, sizeof(file), "%s/live/%s/default/t1.db", b->root, b->key.daemon);
-	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "UPDATE task SET lease=lease+1", NULL, NULL, NULL),
-			 SQLITE_OK);
-	sqlite3_close(db);
-}
-
 static void who_is_fenced_stops_acting(void **state)
 {
 	struct bench *b = *state;
@@ -135,7 +121,8 @@ static void who_is_fenced_stops_acting(void **state)
 	struct wait next;
 
 	assert_int_equal(run_wake(run, &begin, &next), RUN_WAITING);
-	raise_lease(b);
+	/* As a process that took over would. */
+	bench_sql(b, "UPDATE task SET lease=lease+1");
 	sim_pass(b->sim, 30);
 	assert_int_equal(run_wake(run, &timer, &next), RUN_STUCK);
 	assert_int_equal(run_error(run)->code, ESTALE);
