@@ -94,7 +94,7 @@ $(BINS):
 
 $(B)/test/%: $(B)/test/%.o $(call objs,$(TLIB)) $(B)/liburunc.a
 	$(call q,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
-# What asks for memory, and SQLite, has another name there: see test/sim/test_famine.c.
+# What asks for memory, and SQLite, has another name there: see test/lib/hungry.h.
 HUNGRY := malloc calloc realloc reallocarray strdup strndup asprintf vasprintf \
           json_object_new_object json_object_new_array json_object_new_string \
           json_object_new_int64 json_object_new_uint64 json_object_new_boolean \

@@ -398,6 +398,7 @@ int journal_child(struct journal *j, int64_t step, const struct ident *ident, co
 		  const char *epoch, int64_t now_ms, int64_t deadline_ms, int64_t *ret,
 		  struct err *err);
 int journal_child_ended(struct journal *j, int64_t child, int status, struct err *err);
+/* Oldest first; see journal_each_run() for visit(). */
 int journal_each_child(struct journal *j, bool living_only,
 		       int (*visit)(void *arg, const struct child_row *row, struct err *err),
 		       void *arg, struct err *err);

@@ -14,7 +14,7 @@
 
 static int text_copy(char **ret, const char *text)
 {
-	*ret = strdup(text ? text : "");
+	*ret = strdup(text);
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -219,11 +219,9 @@ static int seek_child(void *arg, const struct child_row *row, struct err *err)
 {
 	struct child_seek *s = arg;
 
-	if (row->step != s->step || row->ended)
+	if (row->step != s->step)
 		return 0;
-	if (s->found && row->seq < s->row->seq)
-		return 0;
-	if (s->found)
+	if (s->found) /* the newest comes last */
 		child_row_clear(s->row);
 	s->found = false;
 	if (child_copy(s->row, row))

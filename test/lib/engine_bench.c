@@ -23,6 +23,8 @@ static int file_probe(struct step *step, struct step_env *env, struct err *err)
 {
 	struct path_ident what;
 
+	if (json_object_object_get_ex(step->want, "fact", NULL))
+		return (int)json_int(step->want, "fact", FACT_UNSURE);
 	if (env->node->path(env->node, json_text(step->want, "path", ""), &what, err) == 0)
 		return FACT_ABSENT;
 	(void)err_say(err, EEXIST, "%s is there already", json_text(step->want, "path", ""));
@@ -48,7 +50,8 @@ static int file_apply(struct step *step, struct step_env *env, const struct wake
 	r = step_save(step, env, err);
 	if (r < 0)
 		return r;
-	return json_true(step->want, "fail") ? err_say(err, EPERM, "%s is not wanted", path) : 0;
+	return !json_true(step->want, "fail") ? 0
+		: err_say(err, (int)json_int(step->want, "code", EPERM), "%s is not wanted", path);
 }
 
 static int file_undo(struct step *step, struct step_env *env, const struct wake *wake,
@@ -63,7 +66,7 @@ static int file_undo(struct step *step, struct step_env *env, const struct wake 
 	if (json_int(step->want, "linger", 0) && wake->why == WAKE_BEGIN)
 		return step_again(env, (int)json_int(step->want, "linger", 0), next);
 	if (json_true(step->want, "stuck") && env->node->path(env->node, "/melt", &what, NULL) == 0)
-		return err_say(err, EBUSY, "%s is frozen", path);
+		return err_say(err, (int)json_int(step->want, "code", EBUSY), "%s is frozen", path);
 	r = env->node->path(env->node, path, &what, err);
 	if (r > 0)
 		r = env->node->remove_file(env->node, path, &what, err);
@@ -93,6 +96,8 @@ static int turn_apply(struct step *step, struct step_env *env, const struct wake
 
 	if (json_int(step->want, "wait", 0) && wake->why == WAKE_BEGIN)
 		return step_again(env, (int)json_int(step->want, "wait", 0), next);
+	if (!then)
+		return 0;
 	r = journal_set_text(env->journal, TASK_REQUEST, json_object_to_json_string(then), err);
 	json_put(step->have, "turned", json_object_new_boolean(true));
 	return r < 0 ? r : step_save(step, env, err);
@@ -117,7 +122,11 @@ static const struct step_ops child_kind = { .kind = "child", .effect = EFFECT_VO
 static const struct step_ops turn_kind = { .kind = "turn", .effect = EFFECT_VOLATILE,
 	.apply_ms = 1000, .undo_ms = 1000, .replans = "turned", .apply = turn_apply,
 	.undo = nothing_undo };
-static const struct step_ops *const kinds[] = { &file_kind, &child_kind, &turn_kind, NULL };
+/* As long as it takes. */
+static const struct step_ops slow_kind = { .kind = "slow", .effect = EFFECT_VOLATILE,
+	.probe = file_probe, .apply = file_apply, .undo = file_undo };
+static const struct step_ops *const kinds[] = { &file_kind, &child_kind, &turn_kind, &slow_kind,
+						NULL };
 
 static const char *kind_of(json_object *want)
 {

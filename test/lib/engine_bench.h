@@ -10,10 +10,12 @@
  *
  *   { "path": make this file, "wait": ms before, "fail": true: make it, then fail,
  *     "linger": ms before it is undone, "stuck": true: can't be undone until there is a
- *     file /melt }
+ *     file /melt, "code": of these failures, "fact": what its probe says }
+ *   { "kind": "slow", ... }: the same, with no limit
  *   { "kind": "child" }: wait for a child that never ends by itself
+ *   { "kind": "turn", "then": the request as it is from now on }
  *
- * Both kinds have a second for each apply and undo. Use it with cmocka, whose asserts
+ * But for the slow, they have a second for each apply and undo. Use it with cmocka, whose asserts
  * it calls.
  */
 

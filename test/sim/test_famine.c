@@ -4,8 +4,7 @@
  * refuses the Nth statement, or all from there on: in a life, and in the recovery of one.
  * Whoever could not go on says so; a recovery with all of it then leaves nothing.
  *
- * Linked with libhungry.a, where what the supervisor asks of memory and of SQLite has
- * these names (Makefile); the simulated machine itself is never hungry.
+ * See test/lib/hungry.h.
  *
  *   FAMINE_STRIDE=1   each case: N, times what can go wrong there (default: see below)
  *   FAMINE_AT=123     that one alone; FAMINE_WHERE=1: say who asked, for addr2line(1)
@@ -13,14 +12,16 @@
 #include "supervisor/engine/execs.h"
 #include "supervisor/engine/plan.h"
 #include "supervisor/oci/runtime.h"
+#include "test/lib/engine_bench.h"
+#include "test/lib/hungry.h"
 #include "test/lib/journal_place.h"
 #include "test/lib/sim_call.h"
 #include "test/lib/sim_life.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <json-c/json.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,152 +38,6 @@
 #define STRIDE 43
 #define JOURNAL_STRIDE 97
 #endif
-
-/* What is refused; memory, if there is no name. */
-struct lack {
-	const char *name;
-	int code;    /* SQLite's; SQLITE_OK: somebody else takes the task over */
-	bool for_ever;
-};
-
-/* A replaced call has no argument to keep this in. */
-static struct {
-	struct sim *sim; /* NULL: nothing is refused */
-	struct lack lack;
-	int refused;     /* SQLite's last answer, if it was ours */
-	bool taken_over;
-} world;
-
-static void say_where(void)
-{
-	void *at[32];
-
-	if (getenv("FAMINE_WHERE"))
-		backtrace_symbols_fd(at, backtrace(at, 32), 2);
-}
-
-static bool starves(void)
-{
-	if (!world.sim || world.lack.name || ++world.sim->meals != world.sim->starve_at)
-		return false;
-	say_where();
-	errno = ENOMEM;
-	return true;
-}
-
-/* ---- who asks for memory ----------------------------------------------------------------- */
-
-#define HUNGRY(type, name, params, args)    \
-	type hungry_##name params;          \
-	type hungry_##name params           \
-	{                                   \
-		if (starves())              \
-			return NULL;        \
-		return name args;           \
-	}
-
-HUNGRY(void *, malloc, (size_t n), (n))
-HUNGRY(void *, calloc, (size_t n, size_t size), (n, size))
-HUNGRY(void *, realloc, (void *p, size_t n), (p, n))
-HUNGRY(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
-HUNGRY(char *, strdup, (const char *s), (s))
-HUNGRY(char *, strndup, (const char *s, size_t n), (s, n))
-HUNGRY(json_object *, json_object_new_object, (void), ())
-HUNGRY(json_object *, json_object_new_array, (void), ())
-HUNGRY(json_object *, json_object_new_string, (const char *s), (s))
-HUNGRY(json_object *, json_object_new_int64, (int64_t i), (i))
-HUNGRY(json_object *, json_object_new_uint64, (uint64_t i), (i))
-HUNGRY(json_object *, json_object_new_boolean, (json_bool b), (b))
-HUNGRY(const char *, json_object_to_json_string_ext, (json_object *o, int flags), (o, flags))
-
-int hungry_vasprintf(char **ret, const char *fmt, va_list ap);
-int hungry_vasprintf(char **ret, const char *fmt, va_list ap)
-{
-	return starves() ? -1 : vasprintf(ret, fmt, ap);
-}
-
-__attribute__((format(printf, 2, 3)))
-int hungry_asprintf(char **ret, const char *fmt, ...);
-int hungry_asprintf(char **ret, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = hungry_vasprintf(ret, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-/* What _FORTIFY_SOURCE makes of it. */
-__attribute__((format(printf, 3, 4)))
-int hungry_asprintf_chk(char **ret, int flag, const char *fmt, ...);
-int hungry_asprintf_chk(char **ret, int flag, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	(void)flag;
-	va_start(ap, fmt);
-	n = hungry_vasprintf(ret, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-int hungry_json_object_object_add(json_object *o, const char *name, json_object *value);
-int hungry_json_object_object_add(json_object *o, const char *name, json_object *value)
-{
-	return starves() ? -1 : json_object_object_add(o, name, value);
-}
-
-int hungry_json_object_array_add(json_object *o, json_object *value);
-int hungry_json_object_array_add(json_object *o, json_object *value)
-{
-	return starves() ? -1 : json_object_array_add(o, value);
-}
-
-/* ---- who asks the journal ------------------------------------------------------------------ */
-
-/* Who has it now has raised the lease; our own transaction would have been in its way. */
-static void take_over(sqlite3 *db)
-{
-	if (world.taken_over || !sqlite3_get_autocommit(db))
-		return;
-	world.taken_over = true;
-	(void)sqlite3_exec(db, "UPDATE task SET lease=lease+1", NULL, NULL, NULL);
-}
-
-/* What SQLite answers to the statement instead of doing it; SQLITE_OK: it is done. A
- * rollback is: it needs nothing that could be missing. */
-static int refusal(sqlite3_stmt *stmt)
-{
-	struct sim *sim = world.sim;
-
-	if (!sim || !world.lack.name || strcmp(sqlite3_sql(stmt), "ROLLBACK") == 0)
-		return SQLITE_OK;
-	sim->meals++;
-	if (!sim->starve_at || sim->meals < sim->starve_at ||
-	    (sim->meals > sim->starve_at && !world.lack.for_ever))
-		return SQLITE_OK;
-	if (sim->meals == sim->starve_at)
-		say_where();
-	if (world.lack.code == SQLITE_OK)
-		take_over(sqlite3_db_handle(stmt));
-	return world.lack.code;
-}
-
-int hungry_sqlite3_step(sqlite3_stmt *stmt);
-int hungry_sqlite3_step(sqlite3_stmt *stmt)
-{
-	world.refused = refusal(stmt);
-	return world.refused != SQLITE_OK ? world.refused : sqlite3_step(stmt);
-}
-
-int hungry_sqlite3_extended_errcode(sqlite3 *db);
-int hungry_sqlite3_extended_errcode(sqlite3 *db)
-{
-	return world.refused != SQLITE_OK ? world.refused : sqlite3_extended_errcode(db);
-}
 
 /* ---- lives ---------------------------------------------------------------------------------- */
 
@@ -235,21 +90,17 @@ static void open_hungry(struct stage *s)
 {
 	stage_open(s);
 	s->sim->calls_max = CALLS_MAX;
-	world.sim = s->sim;
 }
 
-static void close_hungry(struct stage *s)
+static const struct lack *lack_of(const struct sum *sum)
 {
-	world.sim = NULL;
-	stage_close(s);
+	return &sum->kind->lacks[(sum->at - 1) % sum->kind->n];
 }
 
 /* The case of now: who is the one, and what is refused. */
-static void begin_famine(struct stage *s, const struct sum *sum)
+static void begin_famine(struct sim *sim, const struct sum *sum)
 {
-	world.lack = sum->kind->lacks[(sum->at - 1) % sum->kind->n];
-	s->sim->meals = 0;
-	s->sim->starve_at = (sum->at - 1) / sum->kind->n + 1;
+	hungry_begin(sim, lack_of(sum), (sum->at - 1) / sum->kind->n + 1);
 }
 
 /* All is there again: nothing may be left, and nobody may have crashed, or gone on for
@@ -259,15 +110,14 @@ static void ends_well(struct stage *s, struct sum *sum, enum part p)
 	enum part then;
 	char left[4096];
 
-	sum->starved = s->sim->meals >= s->sim->starve_at;
-	s->sim->starve_at = 0;
+	sum->starved = hungry_end();
 	sim_pass(s->sim, OLD_MS);
 	then = stage_recover(s);
 	stage_left(s, left, sizeof(left));
 	if (p == PART_DIED || p >= PART_BROKEN || then != PART_OK || *left) {
 		sum->bad++;
 		print_error("FAMINE_AT=%d: %s: it ended %d, its recovery %d; left: %s\n", sum->at,
-			    world.lack.name ? world.lack.name : "no memory", p, then, left);
+			    lack_of(sum)->name ? lack_of(sum)->name : "no memory", p, then, left);
 	}
 }
 
@@ -279,9 +129,9 @@ static void a_life_that_lacks_something_is_taken_back(void **state)
 		struct stage s = { .until = UNTIL_GONE, .native = sum.kind->native };
 
 		open_hungry(&s);
-		begin_famine(&s, &sum);
+		begin_famine(s.sim, &sum);
 		ends_well(&s, &sum, stage_life(&s));
-		close_hungry(&s);
+		stage_close(&s);
 	}
 	ends(&sum);
 }
@@ -296,33 +146,14 @@ static void a_recovery_that_lacks_something_is_done_later(void **state)
 		open_hungry(&s);
 		assert_int_equal(stage_life(&s), PART_OK);
 		sim_pass(s.sim, OLD_MS);
-		begin_famine(&s, &sum);
+		begin_famine(s.sim, &sum);
 		ends_well(&s, &sum, stage_recover(&s));
-		close_hungry(&s);
+		stage_close(&s);
 	}
 	ends(&sum);
 }
 
 /* ---- single calls ------------------------------------------------------------------------- */
-
-/* Is the Nth refused now, of those who ask until sated()? */
-static void starve_at(struct sim *sim, const struct lack *lack, int n)
-{
-	world.lack = *lack;
-	sim->meals = 0;
-	sim->starve_at = n;
-	world.sim = sim;
-}
-
-/* Nothing is refused any more. Was it? */
-static bool sated(void)
-{
-	struct sim *sim = world.sim;
-
-	world.sim = NULL;
-	world.refused = SQLITE_OK;
-	return sim->meals >= sim->starve_at;
-}
 
 static const struct {
 	enum plan plan;
@@ -366,9 +197,9 @@ static void a_plan_that_lacks_memory_is_none(void **state)
 		for (int n = 1; r < 0; n++) {
 			struct err err = ERR_INIT;
 
-			starve_at(sim, &memory, n);
+			hungry_begin(sim, &memory, n);
 			r = plan_make(list, asked[i].plan, &task, request, args, &err);
-			if (r != (sated() ? -ENOMEM : 0))
+			if (r != (hungry_end() ? -ENOMEM : 0))
 				fail_msg("plan %zu, FAMINE_AT=%d: %d %s", i, n, r, err.text);
 			assert_int_equal(list->n > 0, r == 0);
 			plan_clear(list);
@@ -390,10 +221,10 @@ static void note_an_end(struct journal *j, struct sim *sim, const struct lack *l
 		struct err err = ERR_INIT;
 		int found, noted;
 
-		starve_at(sim, lack, n);
+		hungry_begin(sim, lack, n);
 		found = exec_find(j, "e1", &row, &err);
 		noted = found < 0 ? found : exec_set_exit(j, "e1", (uint32_t)n, n, &err);
-		refused = sated();
+		refused = hungry_end();
 		if (refused != (noted < 0) || refused != (err.code != 0))
 			fail_msg("%s, FAMINE_AT=%d: %d %d %s", lack->name, n, found, noted, err.text);
 		assert_int_equal(exec_find(j, "e1", &row, &err), 1);
@@ -422,11 +253,77 @@ static void the_end_of_an_exec_that_lacks_something_is_not_noted(void **state)
 	sim_free(sim);
 }
 
+/* ---- a task's events, one after another ---------------------------------------------------- */
+
+#define REQUEST                                                                                \
+	"{\"create\":[{\"path\":\"/a\"},{\"kind\":\"turn\",\"then\":{\"create\":[{\"path\":\"/a\"},"  \
+	"{\"kind\":\"turn\"},{\"path\":\"/b1\"}],\"start\":[{\"path\":\"/s\"}],"                       \
+	"\"exec\":[{\"exec_id\":\"e1\",\"path\":\"/e1\"}]}},{\"path\":\"/old\"}]}"
+
+/* What is refused is said. */
+static void happens(struct bench *b, enum life_event ev)
+{
+	struct run_options o = RUN_OPTIONS_INIT;
+	struct err err = ERR_INIT;
+	struct run *run = NULL;
+	enum run_state s;
+	int r;
+
+	o.request = ev == EV_CREATE ? REQUEST : NULL;
+	o.args = "{\"exec_id\":\"e1\"}";
+	o.input = "{}";
+	o.signal = SIGKILL;
+	r = run_open(&run, &b->engine, b->j, ev, &o, &err);
+	assert_int_equal(r < 0, err.code != 0);
+	if (r < 0)
+		return;
+	s = drive(run, &b->node.node, 0, NULL, NULL);
+	assert_true(s == RUN_DONE || (s > RUN_DONE && run_error(run)->code));
+	run_close(run);
+}
+
+/* Whoever owns it next. */
+static void recovers(struct bench *b)
+{
+	b->j = journal_close(b->j);
+	assert_int_equal(journal_open(&b->j, &b->place, &b->key, JOURNAL_OWN, NULL), 0);
+	assert_int_equal(bench_happens(b, EV_RECOVER, NULL, NULL), RUN_DONE);
+	assert_int_equal(bench_life(b), LIFE_GONE);
+	assert_int_equal(bench_open_runs(b), 0);
+	assert_false(bench_there(b, "/a") || bench_there(b, "/b1") || bench_there(b, "/old") ||
+		     bench_there(b, "/s") || bench_there(b, "/e1"));
+}
+
+static void any_event_that_lacks_something_is_taken_back(void **state)
+{
+	static const enum life_event events[] = { EV_CREATE, EV_START, EV_EXEC, EV_KILL, EV_PAUSE,
+						  EV_RESUME, EV_EXEC_DELETE };
+	struct sum sum = begins(state);
+
+	while (next(&sum)) {
+		void *bench = NULL;
+		struct bench *b;
+
+		bench_open(&bench);
+		b = bench;
+		begin_famine(b->sim, &sum);
+		for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+			happens(b, events[i]);
+		sum.starved = hungry_end();
+		recovers(b);
+		bench_close(&bench);
+	}
+	ends(&sum);
+}
+
 #define TESTS(kind)                                                                            \
 	{ "a_life_that_lacks_" #kind "_is_taken_back",                                         \
 	  a_life_that_lacks_something_is_taken_back, NULL, NULL, &kind },                      \
 	{ "a_recovery_that_lacks_" #kind "_is_done_later",                                     \
 	  a_recovery_that_lacks_something_is_done_later, NULL, NULL, &kind }
+#define EVENTS(kind)                                                                           \
+	{ "any_event_that_lacks_" #kind "_is_taken_back",                                      \
+	  any_event_that_lacks_something_is_taken_back, NULL, NULL, &kind }
 
 int main(void)
 {
@@ -447,6 +344,8 @@ int main(void)
 		TESTS(memory_as_a_unikernel),
 		TESTS(its_journal),
 		TESTS(its_journal_as_a_unikernel),
+		EVENTS(memory),
+		EVENTS(its_journal),
 		cmocka_unit_test(a_plan_that_lacks_memory_is_none),
 		cmocka_unit_test_setup_teardown(the_end_of_an_exec_that_lacks_something_is_not_noted,
 						test_world_make, test_world_end),
