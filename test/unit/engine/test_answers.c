@@ -16,7 +16,6 @@
 #include <cmocka.h>
 
 static const struct wake begin = { .why = WAKE_BEGIN };
-static const struct wake timer = { .why = WAKE_TIMER };
 
 /* ---- probes --------------------------------------------------------------------------------- */
 
@@ -189,33 +188,6 @@ static void a_child_that_was_gone_late_has_taken_too_long(void **state)
 	assert_string_equal(err.text, "the child was killed: -1");
 }
 
-/* It is waited for no longer than for the killed; what it may still make stops the undo. */
-static void a_late_child_that_does_not_die_is_stuck(void **state)
-{
-	struct bench *b = *state;
-	struct run *run = bench_opened(b, EV_CREATE, "{\"create\":[{\"kind\":\"child\"}]}");
-	struct err err = ERR_INIT;
-	struct ident child;
-	struct wait next;
-
-	assert_int_equal(run_wake(run, &begin, &next), RUN_WAITING);
-	assert_int_equal(run_child(run, &child), 0);
-	sim_find(b->sim, child.pid)->immortal = true;
-	sim_pass(b->sim, 1000);
-	assert_int_equal(run_wake(run, &timer, &next), RUN_WAITING);
-	assert_int_equal(run_plan(run), PLAN_CREATE);
-	sim_pass(b->sim, 5000);
-	assert_int_equal(run_wake(run, &timer, &next), RUN_WAITING);
-	assert_int_equal(drive(run, &b->node.node, 0, NULL, NULL), RUN_STUCK);
-	err = *run_error(run);
-	run_close(run);
-	assert_non_null(strstr(err.text, "the child was killed: -1"));
-	assert_non_null(strstr(err.text, "state D"));
-	sim_find(b->sim, child.pid)->immortal = false;
-	assert_int_equal(bench_happens(b, EV_RECOVER, NULL, NULL), RUN_DONE);
-	assert_int_equal(bench_life(b), LIFE_GONE);
-}
-
 /* ---- arguments ------------------------------------------------------------------------------ */
 
 /* No plan has steps; a kill says what it was told. */
@@ -291,7 +263,6 @@ int main(void)
 		TEST(a_child_that_ends_late_but_by_itself_has_done_its_work),
 		TEST(a_child_that_a_signal_ended_late_was_not_killed_by_us),
 		TEST(a_child_that_was_gone_late_has_taken_too_long),
-		TEST(a_late_child_that_does_not_die_is_stuck),
 		TEST(a_kill_knows_a_task_that_is_or_may_be_frozen),
 		TEST(an_event_may_come_without_options),
 	};
