@@ -23,8 +23,8 @@ static int file_probe(struct step *step, struct step_env *env, struct err *err)
 {
 	struct path_ident what;
 
-	if (json_object_object_get_ex(step->want, "fact", NULL))
-		return (int)json_int(step->want, "fact", FACT_UNSURE);
+	if (json_object_object_get_ex(step->want, "probe", NULL))
+		return (int)json_int(step->want, "probe", FACT_UNSURE);
 	if (env->node->path(env->node, json_text(step->want, "path", ""), &what, err) == 0)
 		return FACT_ABSENT;
 	(void)err_say(err, EEXIST, "%s is there already", json_text(step->want, "path", ""));

@@ -10,7 +10,7 @@
  *
  *   { "path": make this file, "wait": ms before, "fail": true: make it, then fail,
  *     "linger": ms before it is undone, "stuck": true: can't be undone until there is a
- *     file /melt, "code": of these failures, "fact": what its probe says }
+ *     file /melt, "code": of these failures, "probe": what its probe tells }
  *   { "kind": "slow", ... }: the same, with no limit
  *   { "kind": "child" }: wait for a child that never ends by itself
  *   { "kind": "turn", "then": the request as it is from now on }

@@ -26,7 +26,7 @@ static void fails(struct bench *b, int fact, int code, const char *why)
 	char request[128];
 
 	(void)snprintf(request, sizeof(request), "{\"create\":[{\"path\":\"/a\"},{\"path\":\"/c\","
-		       "\"fact\":%d}]}", fact);
+		       "\"probe\":%d}]}", fact);
 	assert_int_equal(bench_happens(b, EV_CREATE, request, &err), RUN_UNDONE);
 	assert_int_equal(err.code, code);
 	assert_string_equal(err.text, why);
