@@ -58,8 +58,10 @@ int journal_child(struct journal *j, int64_t step, const struct ident *ident, co
 	};
 	int64_t seq;
 	bool began;
-	int r = journal_join(j, &began, err);
+	int r = journal_fits(j, what, "what a child is for", err);
 
+	if (r == 0)
+		r = journal_join(j, &began, err);
 	if (r < 0)
 		return r;
 	r = add_child(j, &row, &seq, err);

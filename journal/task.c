@@ -33,14 +33,15 @@ void task_row_clear(struct task_row *row)
 static int read_exit_how(struct journal *j, const unsigned char *word, enum exit_how *ret,
 			 struct err *err)
 {
-	for (size_t i = 0; word && i < ARRAY_SIZE(exit_name); i++) {
+	if (!word) /* the column is never NULL */
+		return journal_say(j, ENOMEM, err, "read exit_how");
+	for (size_t i = 0; i < ARRAY_SIZE(exit_name); i++) {
 		if (strcmp((const char *)word, exit_name[i]) == 0) {
 			*ret = (enum exit_how)i;
 			return 0;
 		}
 	}
-	return journal_say(j, EPROTO, err, "its journal has an unknown exit_how \"%s\"",
-			   word ? (const char *)word : "");
+	return journal_say(j, EPROTO, err, "its journal has an unknown exit_how \"%s\"", word);
 }
 
 static void read_numbers(sqlite3_stmt *s, struct task_row *row)

@@ -154,6 +154,76 @@ static void another_tasks_file_is_damage(void **state)
 	assert_non_null(strstr(w->err.text, "is another task's"));
 }
 
+static void a_version_or_a_kind_that_is_unknown_is_damage(void **state)
+{
+	struct world *w = *state;
+
+	change(w, "PRAGMA user_version=0");
+	both_find(w, -EUCLEAN);
+	assert_non_null(strstr(w->err.text, "its version is unknown"));
+	change(w, "PRAGMA user_version=1; PRAGMA application_id=0");
+	both_find(w, -EUCLEAN);
+	assert_non_null(strstr(w->err.text, "not a journal"));
+}
+
+static void a_task_without_its_row_is_damaged(void **state)
+{
+	struct world *w = *state;
+	struct task_row task;
+	struct journal *j = test_open(&w->p, "c1", JOURNAL_OWN);
+
+	change(w, "DELETE FROM task");
+	assert_int_equal(journal_task(j, &task, &w->err), -EUCLEAN);
+	assert_non_null(strstr(w->err.text, "has lost the task's row"));
+	/* Whose it is, it can't be told either. */
+	assert_int_equal(journal_move(j, "new", "creating", "e", &w->err), -ESTALE);
+	journal_close(j);
+}
+
+static int any_run(void *arg, const struct run_row *row, struct err *err)
+{
+	(void)arg;
+	(void)row;
+	(void)err;
+	return 0;
+}
+
+static void a_run_or_an_exit_of_a_newer_version_is_not_guessed(void **state)
+{
+	struct world *w = *state;
+	struct task_row task;
+	struct journal *j;
+
+	change(w, "UPDATE run SET outcome='later' WHERE seq=3; UPDATE task SET exit_how='eaten'");
+	j = test_open(&w->p, "c1", JOURNAL_OWN);
+	assert_int_equal(journal_each_run(j, OLDEST_FIRST, any_run, NULL, &w->err), -EPROTO);
+	assert_non_null(strstr(w->err.text, "\"later\", unknown here, in outcome"));
+	assert_int_equal(journal_task(j, &task, &w->err), -EPROTO);
+	assert_non_null(strstr(w->err.text, "an unknown exit_how \"eaten\""));
+	assert_int_equal(journal_move(j, "made", "creating", "e", &w->err), -EPROTO);
+	journal_close(j);
+}
+
+/* What has a meaning in the URI that SQLite is given. */
+static void a_place_may_have_any_name(void **state)
+{
+	struct world *w = *state;
+	char root[PATH_MAX / 2], run[PATH_MAX / 2], file[PATH_MAX];
+	const struct journal_place place = { .root = root, .run = run };
+	struct task_key key = test_key("c1");
+	struct journal *j;
+
+	(void)snprintf(root, sizeof(root), "%s/100%%41?immutable=1#x", w->p.root);
+	(void)snprintf(run, sizeof(run), "%s/a?b#c%%20d", w->p.run);
+	assert_int_equal(journal_open(&j, &place, &key, JOURNAL_CREATE, &w->err), 0);
+	journal_close(j);
+	(void)snprintf(file, sizeof(file), "%s/live/%s/%s/c1.db", root, key.daemon, key.ns);
+	assert_int_equal(access(file, F_OK), 0);
+	assert_int_equal(journal_open(&j, &place, &key, JOURNAL_OWN, &w->err), 0);
+	assert_int_equal(journal_finish(&j, &w->err), 0);
+	assert_int_equal(access(file, F_OK), -1);
+}
+
 static int any(void *arg, const struct step_row *row, struct err *err)
 {
 	(void)arg;
@@ -257,6 +327,25 @@ static void of_a_file_without_bytes_nothing_is_kept(void **state)
 	assert_int_equal(journal_finish(&j, &w->err), 0);
 }
 
+/* What a power cut may leave: a WAL has reached the disk, and its database has not. */
+static void of_a_wal_alone_all_is_kept(void **state)
+{
+	struct world *w = *state;
+	struct task_key key = test_key("c1");
+	char path[ERR_TEXT_MAX];
+	struct journal *j = NULL;
+	char wal[PATH_MAX];
+
+	test_live_path(&w->p, "c1", "-wal", wal);
+	for (int full = 0; full < 2; full++) {
+		assert_int_equal(truncate(w->live, 0), 0);
+		assert_int_equal(file_replace(wal, "x", (size_t)full, 0600, &w->err), 0);
+		assert_int_equal(journal_set_aside(&j, &w->p.place, &key, path, &w->err), 0);
+		assert_int_equal(path[0] != '\0', full);
+		journal_close(j);
+	}
+}
+
 static void a_lock_file_lasts_from_before_the_file_to_after_it(void **state)
 {
 	struct world *w = *state;
@@ -334,9 +423,14 @@ int main(void)
 		T(a_missing_table_is_damage),
 		T(another_tasks_file_is_damage),
 		T(a_word_of_a_newer_version_is_not_guessed),
+		T(a_version_or_a_kind_that_is_unknown_is_damage),
+		T(a_task_without_its_row_is_damaged),
+		T(a_run_or_an_exit_of_a_newer_version_is_not_guessed),
+		T(a_place_may_have_any_name),
 		T(the_check_finds_a_page_that_was_overwritten),
 		T(what_is_set_aside_is_kept_and_an_empty_file_stands_there),
 		T(of_a_file_without_bytes_nothing_is_kept),
+		T(of_a_wal_alone_all_is_kept),
 		T(a_lock_file_lasts_from_before_the_file_to_after_it),
 		T(what_an_owner_has_is_not_set_aside),
 		T(a_wal_cut_anywhere_is_a_shorter_history),

@@ -283,6 +283,11 @@ static void a_listing_has_the_tasks_and_passes_over_the_rest(void **state)
 	test_live_path(&w->p, "b", "", path);
 	strcpy(strrchr(path, '/'), "/-x.db");
 	assert_int_equal(file_replace(path, "x", 1, 0600, &w->err), 0);
+	test_live_path(&w->p, "b", "", path);
+	*strrchr(path, '/') = '\0';
+	strcpy(strrchr(path, '/'), "/no namespace/x.db");
+	assert_int_equal(file_mkparents(path, 0700, &w->err), 0);
+	assert_int_equal(file_replace(path, "x", 1, 0600, &w->err), 0);
 	snprintf(path, sizeof(path), "%s/live/lost+found/x.db", w->p.root);
 	assert_int_equal(file_mkparents(path, 0700, &w->err), 0);
 	assert_int_equal(file_replace(path, "x", 1, 0600, &w->err), 0);

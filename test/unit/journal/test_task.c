@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,14 +267,48 @@ static void a_text_that_is_too_long_is_refused(void **state)
 {
 	struct test_world *w = *state;
 	char *big = malloc(JOURNAL_TEXT_MAX + 2);
+	const struct ident who = { .pid = 42, .start = 4242 };
+	int64_t seq = 0;
 
 	memset(big, 'x', JOURNAL_TEXT_MAX + 1);
 	big[JOURNAL_TEXT_MAX + 1] = '\0';
 	assert_int_equal(journal_set_text(w->j, TASK_REQUEST, big, &w->err), -E2BIG);
 	assert_int_equal(journal_note(w->j, "a", big, &w->err), -E2BIG);
+	assert_int_equal(journal_child(w->j, 0, &who, big, "e", 0, 0, &seq, &w->err), -E2BIG);
 	assert_int_equal(journal_tell(w->j, "t", "y", big, JOURNAL_TEXT_MAX + 1, 1, &w->err),
 			 -E2BIG);
 	free(big);
+}
+
+static void an_exit_that_is_none_is_refused(void **state)
+{
+	struct test_world *w = *state;
+
+	assert_int_equal(journal_set_exit(w->j, EXIT_NONE_, 0, 1, &w->err), -EINVAL);
+	assert_int_equal(journal_set_exit(w->j, EXIT_UNKNOWN + 1, 0, 1, &w->err), -EINVAL);
+	assert_non_null(strstr(w->err.text, "an exit that nobody learnt can't be written"));
+}
+
+/* Another writer has it, and stays: nothing that begins a transaction does anything. */
+static void a_writer_that_stays_is_ebusy(void **state)
+{
+	struct test_world *w = *state;
+	const struct planned more = { "kind", "{}" };
+	const struct ident who = { .pid = 42, .start = 4242 };
+	char live[PATH_MAX];
+	int64_t seq = 0;
+	sqlite3 *db;
+
+	test_live_path(&w->p, "c1", "", live);
+	assert_int_equal(sqlite3_open(live, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(journal_move(w->j, "new", "creating", "e", &w->err), -EBUSY);
+	assert_int_equal(journal_plan_more(w->j, 1, &more, 1, &w->err), -EBUSY);
+	assert_int_equal(journal_drop_run(w->j, 1, &w->err), -EBUSY);
+	assert_int_equal(journal_child(w->j, 0, &who, "exec", "e", 0, 0, &seq, &w->err), -EBUSY);
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(journal_move(w->j, "new", "creating", "e", &w->err), 0);
 }
 
 int main(void)
@@ -292,6 +327,8 @@ int main(void)
 		T(of_ended_children_the_last_are_kept_and_of_living_all),
 		T(rest_loses_nothing),
 		T(a_text_that_is_too_long_is_refused),
+		T(an_exit_that_is_none_is_refused),
+		T(a_writer_that_stays_is_ebusy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
