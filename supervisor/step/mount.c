@@ -103,21 +103,6 @@ static bool in_below(json_object *have, int64_t id)
 	return false;
 }
 
-/* A bind mount shows the type and source of what it binds. */
-static bool is_bind(json_object *want)
-{
-	json_object *options = json_list(want, "options");
-	size_t n = options ? json_object_array_length(options) : 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const char *word = json_object_get_string(json_object_array_get_idx(options, i));
-
-		if (word && (strcmp(word, "bind") == 0 || strcmp(word, "rbind") == 0))
-			return true;
-	}
-	return strcmp(json_text(want, "type", ""), "bind") == 0;
-}
-
 static bool same_text(json_object *o, const char *name, const char *is)
 {
 	return strcmp(json_text(o, name, ""), is) == 0;
@@ -136,8 +121,9 @@ static bool is_ours(struct step *step, struct node *node, const struct mount_inf
 	if (!json_list(step->have, "below") ||
 	    !at_or_under(node, m, json_text(step->want, "root", "")))
 		return false;
-	/* fuse.x and a loop device may be spelt otherwise: then by the place alone. */
-	return is_bind(step->want) || same_text(step->want, "type", m->type) ||
+	/* fuse.x and a loop device may be spelt otherwise, and a bind mount shows what it
+	 * binds: then by the place alone. */
+	return json_is_bind(step->want) || same_text(step->want, "type", m->type) ||
 	       strncmp(m->type, "fuse", 4) == 0;
 }
 
@@ -277,7 +263,7 @@ static void name_holders(struct step *step, struct step_env *env, const struct m
 	int named = 0;
 
 	text[0] = '\0';
-	if (is_bind(step->want) || env->node->scan(env->node, &procs, &count, NULL) < 0)
+	if (json_is_bind(step->want) || env->node->scan(env->node, &procs, &count, NULL) < 0)
 		return;
 	for (size_t i = 0; i < count && named < HOLDERS && used < size; i++) {
 		if (procs[i].cwd_dev != dev && procs[i].root_dev != dev)

@@ -275,6 +275,20 @@ json_object *json_list(json_object *o, const char *name)
 	return member(o, name, json_type_array);
 }
 
+bool json_is_bind(json_object *mount)
+{
+	json_object *options = json_list(mount, "options");
+	size_t n = options ? json_object_array_length(options) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *word = json_object_get_string(json_object_array_get_idx(options, i));
+
+		if (word && (strcmp(word, "bind") == 0 || strcmp(word, "rbind") == 0))
+			return true;
+	}
+	return strcmp(json_text(mount, "type", ""), "bind") == 0;
+}
+
 /* A failure is remembered in the object itself, where no memory is needed for it. */
 static void json_add(json_object *o, const char *name, json_object *value)
 {

@@ -197,6 +197,8 @@ int64_t json_int(json_object *o, const char *name, int64_t or_else);
 uint64_t json_uint(json_object *o, const char *name, uint64_t or_else);
 bool json_true(json_object *o, const char *name);
 json_object *json_list(json_object *o, const char *name); /* NULL: none */
+/* Is it a bind mount, by its type or, as that may say nothing, by its options? */
+bool json_is_bind(json_object *mount);
 
 /* Set members; a failure to allocate shows at step_save(). */
 void json_put_text(json_object *o, const char *name, const char *value);

@@ -18,26 +18,13 @@ static size_t length(json_object *list)
 	return list ? json_object_array_length(list) : 0;
 }
 
-static bool is_bind(json_object *mount)
-{
-	json_object *options = json_list(mount, "options");
-
-	for (size_t i = 0; i < length(options); i++) {
-		const char *word = json_object_get_string(json_object_array_get_idx(options, i));
-
-		if (word && (strcmp(word, "bind") == 0 || strcmp(word, "rbind") == 0))
-			return true;
-	}
-	return strcmp(json_text(mount, "type", ""), "bind") == 0;
-}
-
 size_t binds_count(const struct spec *spec)
 {
 	json_object *mounts = json_list(spec->json, "mounts");
 	size_t n = 0;
 
 	for (size_t i = 0; i < length(mounts); i++)
-		n += is_bind(json_object_array_get_idx(mounts, i));
+		n += json_is_bind(json_object_array_get_idx(mounts, i));
 	return n;
 }
 
@@ -107,7 +94,7 @@ int binds_read(json_object **ret, const struct spec *spec, struct err *err)
 	for (size_t i = 0; i < length(mounts) && rc == 0; i++) {
 		json_object *mount = json_object_array_get_idx(mounts, i);
 
-		if (is_bind(mount))
+		if (json_is_bind(mount))
 			rc = read_one(list, mount, err);
 	}
 	if (rc == 0 && json_object_get_userdata(list))
