@@ -98,9 +98,8 @@ static void put_disk(json_object *args, struct step *step, json_object *choice)
 }
 
 static int put_choice(json_object *args, struct step *step, struct step_env *env,
-		      const struct spec *spec, struct err *err)
+		      const struct spec *spec, json_object *choice, struct err *err)
 {
-	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
 	const char *name = json_text(member(step->want, "unikernel"), "monitor", "");
 	const struct monitor *monitor = monitor_find(name);
 
@@ -121,10 +120,9 @@ static int put_choice(json_object *args, struct step *step, struct step_env *env
 
 /* Of virtiofsd, if there is one; or the monitor is who shares. */
 static int put_share(json_object *args, struct step_env *env, const struct spec *spec,
-		     struct err *err)
+		     json_object *choice, struct err *err)
 {
 	auto_json json_object *have = step_have_of(env, "virtiofsd");
-	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
 	json_object *binds = NULL;
 	int rc;
 
@@ -176,10 +174,10 @@ static int put_vsock(json_object *args, struct step *step, struct step_env *env,
 }
 
 static int make_args(json_object *args, struct step *step, struct step_env *env,
-		     const struct spec *spec, struct err *err)
+		     const struct spec *spec, json_object *choice, struct err *err)
 {
 	auto_free char *root = NULL;
-	int rc = put_choice(args, step, env, spec, err);
+	int rc = put_choice(args, step, env, spec, choice, err);
 
 	if (rc == 0)
 		rc = facts_root(&root, spec, json_text(step->want, "bundle", ""), err);
@@ -195,7 +193,7 @@ static int make_args(json_object *args, struct step *step, struct step_env *env,
 	hand(args, "holds", member(step->want, "holds"));
 	hand(args, "masked", member(member(spec->json, "linux"), "maskedPaths"));
 	json_put_words(args, "shown", env->config->monitor_paths);
-	rc = put_share(args, env, spec, err);
+	rc = put_share(args, env, spec, choice, err);
 	if (rc == 0)
 		rc = put_vsock(args, step, env, err);
 	return rc < 0 ? rc : step_tell_cgroups(env, args, err);
@@ -251,9 +249,9 @@ static json_object *at_path(json_object *o, const char *path)
 	return o;
 }
 
-static void note_unheeded(struct step *step, struct step_env *env, const struct spec *spec)
+static void note_unheeded(struct step *step, struct step_env *env, const struct spec *spec,
+			  json_object *choice)
 {
-	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
 	static const char *const unheeded[] = {
 		"process.apparmorProfile", "process.selinuxLabel", "linux.sysctl",
 		"linux.resources.blockIO", "linux.resources.hugepageLimits",
@@ -271,10 +269,9 @@ static void note_unheeded(struct step *step, struct step_env *env, const struct 
 }
 
 /* What Start could not order is refused before anything is launched. */
-static int check_order(struct step *step, struct step_env *env, const struct spec *spec,
+static int check_order(struct step *step, const struct spec *spec, json_object *choice,
 		       struct err *err)
 {
-	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
 	auto_json json_object *launch = json_object_new_object();
 	const struct order_in in = { .unikernel = member(step->want, "unikernel"),
 				     .choice = choice, .launch = launch, .spec = spec };
@@ -285,13 +282,13 @@ static int check_order(struct step *step, struct step_env *env, const struct spe
 
 /* What an OCI runtime would do, and nobody does here. */
 static int check(struct step *step, struct step_env *env, const struct spec *spec,
-		 struct err *err)
+		 json_object *choice, struct err *err)
 {
 	if (spec->terminal != (json_text(step->want, "console", "")[0] != '\0'))
 		return err_say(err, EINVAL, "its config.json %s a terminal, and the Create %s",
 			       spec->terminal ? "asks for" : "is without",
 			       spec->terminal ? "does not" : "asks for one");
-	note_unheeded(step, env, spec);
+	note_unheeded(step, env, spec, choice);
 	return 0;
 }
 
@@ -319,16 +316,17 @@ static int spawn_it(struct step *step, struct step_env *env, json_object *args, 
 static int begin(struct step *step, struct step_env *env, const struct spec *spec,
 		 struct wait *next, struct err *err)
 {
+	auto_json json_object *choice = step_have_of(env, "rootfs-choice");
 	auto_json json_object *args = json_object_new_object();
-	int rc = check(step, env, spec, err);
+	int rc = check(step, env, spec, choice, err);
 
 	if (rc == 0)
 		rc = step_console_make(step, env, err);
 	if (rc < 0)
 		return rc;
-	rc = args ? make_args(args, step, env, spec, err) : err_set(err, ENOMEM, "launch");
+	rc = args ? make_args(args, step, env, spec, choice, err) : err_set(err, ENOMEM, "launch");
 	if (rc == 0)
-		rc = check_order(step, env, spec, err);
+		rc = check_order(step, spec, choice, err);
 	return rc < 0 ? rc : spawn_it(step, env, args, spec->pidns, next, err);
 }
 
