@@ -7,6 +7,7 @@
 #include "supervisor/launch/launch.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/node/node_linux.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static json_object *bind_at(json_object *args, size_t i)
@@ -91,9 +91,7 @@ void launch_binds_clear(struct launch_binds *b)
 /* Links on the way lead nowhere else than within the rootfs. */
 static int open_in(int rootfs, const char *path)
 {
-	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-
-	return (int)syscall(SYS_openat2, rootfs, path, &how, sizeof(how));
+	return linux_openat2(rootfs, path, O_PATH, RESOLVE_IN_ROOT);
 }
 
 /* What is not there is made, as every runtime does: it is the container's, and goes with

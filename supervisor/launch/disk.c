@@ -10,6 +10,7 @@
 #include "supervisor/launch/launch.h"
 
 #include "journal/base/cleanup.h"
+#include "supervisor/node/node_linux.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -18,7 +19,6 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #define KERNEL &LAUNCH_KERNEL[1] /* while the working folder is the root to be */
@@ -84,9 +84,7 @@ static int copy(int from, int to, off_t size)
 /* Links on the way lead nowhere else than within the rootfs. */
 static int open_kernel(const char *path, int rootfs, struct stat *st, struct err *err)
 {
-	const struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
-				      .resolve = RESOLVE_IN_ROOT };
-	int fd = (int)syscall(SYS_openat2, rootfs, path, &how, sizeof(how));
+	int fd = linux_openat2(rootfs, path, O_RDONLY | O_NONBLOCK, RESOLVE_IN_ROOT);
 
 	if (fd < 0)
 		return err_set(err, errno, "open %s in the rootfs", path);

@@ -83,7 +83,6 @@ int linux_read(int fd, const char *name, size_t max, char **ret, size_t *len, st
 int linux_read_path(const char *path, size_t max, char **ret, size_t *len, struct err *err);
 /* The folder of @path as O_PATH, and its last component (lent, within @path). */
 int linux_open_parent(const char *path, const char **name, struct err *err);
-int linux_openat2(int dir, const char *path, int flags, uint64_t resolve);
 
 /* Our own jobs, run in a child: 0, or a negative errno with the sentence. */
 int linux_job(enum job job, const char *args, struct err *err);

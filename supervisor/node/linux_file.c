@@ -6,6 +6,7 @@
  * after its identity was looked at there.
  */
 #include "supervisor/node/linux.h"
+#include "supervisor/node/node_linux.h"
 
 #include "journal/base/cleanup.h"
 #include "journal/base/file.h"

@@ -10,6 +10,7 @@
  * finds any other.
  */
 #include "supervisor/node/linux.h"
+#include "supervisor/node/node_linux.h"
 
 #include "journal/base/cleanup.h"
 #include "supervisor/node/mount_words.h"

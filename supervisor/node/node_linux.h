@@ -15,6 +15,7 @@
 #include "supervisor/node/node.h"
 
 #include <json-c/json.h>
+#include <stdint.h>
 
 /* @ret: the caller's to node_linux_free(). -ENOMEM; -ENOENT: no /proc. */
 int node_linux_new(struct node **ret, struct err *err);
@@ -26,6 +27,9 @@ void node_linux_keep_mounts(struct node *n);
 /* Closes every watch and gate (a child still at its gate exits) and every lock; kills
  * and reaps nobody. NULL is fine. Returns NULL. */
 struct node *node_linux_free(struct node *n);
+
+/* openat2(2), with O_CLOEXEC and its "again" heeded; RESOLVE_* as @resolve. */
+int linux_openat2(int dir, const char *path, int flags, uint64_t resolve);
 
 /* Become a hook of the spec: args as of JOB_HOOK. In a child; it comes back if it can't. */
 int linux_job_hook(json_object *args, struct err *err);
