@@ -77,10 +77,17 @@ int ask_sandbox(const struct ask *who, bool *ret, struct err *err)
 	return 0;
 }
 
-static int not_there(const struct ask *who, const char *what, const char *name, struct err *err)
+/* Ask for @what of the name: -ENODATA if there is none. */
+static int find(const struct ask *who, const struct grpc_request *req, const char *what,
+		const char *name, ProtobufCMessage **out, struct err *err)
 {
-	return err_say(err, ENODATA, "containerd at %s knows no %s %s/%s", who->address, what,
-		       who->ns, name);
+	int code;
+	int rc = grpc_call(req, out, &code, err);
+
+	if (rc < 0 && code == STATUS_NOT_FOUND)
+		return err_say(err, ENODATA, "containerd at %s knows no %s %s/%s", who->address, what,
+			       who->ns, name);
+	return rc;
 }
 
 int ask_labels(const struct ask *who, int (*visit)(void *arg, const char *key, const char *value),
@@ -93,12 +100,10 @@ int ask_labels(const struct ask *who, int (*visit)(void *arg, const char *key, c
 			&containerd__services__get_container_response__descriptor);
 	const Containerd__Services__Container *c;
 	ProtobufCMessage *out = NULL;
-	int code, rc;
+	int rc;
 
 	in.id = (char *)who->id;
-	rc = grpc_call(&req, &out, &code, err);
-	if (rc < 0 && code == STATUS_NOT_FOUND)
-		return not_there(who, "container", who->id, err);
+	rc = find(who, &req, "container", who->id, &out, err);
 	if (rc < 0)
 		return rc;
 	c = ((const Containerd__Services__GetContainerResponse *)out)->container;
@@ -141,12 +146,12 @@ static int find_image(const struct ask *who, const char *image, char **digest, s
 					  &containerd__services__get_image_response__descriptor);
 	const Containerd__Services__Image *found;
 	ProtobufCMessage *out = NULL;
-	int code, rc;
+	int rc;
 
 	in.name = (char *)image;
-	rc = grpc_call(&req, &out, &code, err);
+	rc = find(who, &req, "image", image, &out, err);
 	if (rc < 0)
-		return code == STATUS_NOT_FOUND ? not_there(who, "image", image, err) : rc;
+		return rc;
 	found = ((const Containerd__Services__GetImageResponse *)out)->image;
 	rc = take_digest(found ? found->target : NULL, image, digest, err);
 	protobuf_c_message_free_unpacked(out, NULL);
@@ -163,13 +168,13 @@ static int read_content(const struct ask *who, const char *digest, char **ret, s
 			&containerd__services__read_content_response__descriptor);
 	const Containerd__Services__ReadContentResponse *piece;
 	ProtobufCMessage *out = NULL;
-	int code, rc;
+	int rc;
 
 	in.digest = (char *)digest;
 	in.size = ASK_MANIFEST_MAX;
-	rc = grpc_call(&req, &out, &code, err);
+	rc = find(who, &req, "content", digest, &out, err);
 	if (rc < 0)
-		return code == STATUS_NOT_FOUND ? not_there(who, "content", digest, err) : rc;
+		return rc;
 	piece = (const Containerd__Services__ReadContentResponse *)out;
 	*len = piece->data.len;
 	*ret = malloc(*len + 1);
