@@ -62,8 +62,8 @@ static int say_word(struct journal *j, sqlite3_stmt *s, int at, struct err *err)
 {
 	const char *word = (const char *)sqlite3_column_text(s, at);
 
-	if (!word) /* the column is never NULL */
-		return journal_say(j, ENOMEM, err, "read its journal");
+	if (!word)
+		return sql_no_word(&j->sql, "read a word", err);
 	return journal_say(j, EPROTO, err, "its journal %s has the word \"%s\", unknown here, in %s",
 			   j->file, word, sqlite3_column_name(s, at));
 }

@@ -33,8 +33,8 @@ void task_row_clear(struct task_row *row)
 static int read_exit_how(struct journal *j, const unsigned char *word, enum exit_how *ret,
 			 struct err *err)
 {
-	if (!word) /* the column is never NULL */
-		return journal_say(j, ENOMEM, err, "read exit_how");
+	if (!word)
+		return sql_no_word(&j->sql, "read exit_how", err);
 	for (size_t i = 0; i < ARRAY_SIZE(exit_name); i++) {
 		if (strcmp((const char *)word, exit_name[i]) == 0) {
 			*ret = (enum exit_how)i;

@@ -111,6 +111,13 @@ static int say_damaged(struct sql *q, const char *why, struct err *err)
 		       q->file, why);
 }
 
+int sql_no_word(struct sql *q, const char *what, struct err *err)
+{
+	if (sqlite3_errcode(q->db) == SQLITE_NOMEM)
+		return sql_fail(q, what, err);
+	return say_damaged(q, "a row lacks a word that all have", err);
+}
+
 int64_t sql_size(struct sql *q, int which)
 {
 	sqlite3_file *f = NULL;

@@ -109,6 +109,8 @@ int sql_exec(struct sql *q, const char *text, struct err *err);
 void sql_bind_text(sqlite3_stmt *s, int at, const char *text);
 /* A column as text of the caller's; NULL: no memory. */
 char *sql_column_dup(sqlite3_stmt *s, int at);
+/* A word that each row has is NULL: -ENOMEM for want of memory for it; else -EUCLEAN. */
+int sql_no_word(struct sql *q, const char *what, struct err *err);
 
 /* Statements in scope are reset at its end, so that none keeps a transaction open. */
 #define auto_stmt __attribute__((cleanup(sql_release_)))

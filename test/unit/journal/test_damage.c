@@ -154,6 +154,14 @@ static void another_tasks_file_is_damage(void **state)
 	assert_non_null(strstr(w->err.text, "is another task's"));
 }
 
+static int any(void *arg, const struct step_row *row, struct err *err)
+{
+	(void)arg;
+	(void)row;
+	(void)err;
+	return 0;
+}
+
 static void a_version_or_a_kind_that_is_unknown_is_damage(void **state)
 {
 	struct world *w = *state;
@@ -204,6 +212,23 @@ static void a_run_or_an_exit_of_a_newer_version_is_not_guessed(void **state)
 	journal_close(j);
 }
 
+/* SQLite asks when it writes whether a column may be NULL, and not when it reads. */
+static void a_word_that_is_not_there_is_damage(void **state)
+{
+	struct world *w = *state;
+	struct task_row task;
+	struct journal *j;
+
+	change(w, "PRAGMA writable_schema=1; UPDATE sqlite_master SET sql=replace(replace(sql,"
+		  "'exit_how TEXT NOT NULL','exit_how TEXT'),'state TEXT NOT NULL','state TEXT')");
+	change(w, "UPDATE task SET exit_how=NULL; UPDATE step SET state=NULL WHERE seq=7");
+	j = test_open(&w->p, "c1", JOURNAL_READ);
+	assert_int_equal(journal_task(j, &task, &w->err), -EUCLEAN);
+	assert_non_null(strstr(w->err.text, "a row lacks a word that all have"));
+	assert_int_equal(journal_each_step(j, 0, OLDEST_FIRST, any, NULL, &w->err), -EUCLEAN);
+	journal_close(j);
+}
+
 /* What has a meaning in the URI that SQLite is given. */
 static void a_place_may_have_any_name(void **state)
 {
@@ -222,14 +247,6 @@ static void a_place_may_have_any_name(void **state)
 	assert_int_equal(journal_open(&j, &place, &key, JOURNAL_OWN, &w->err), 0);
 	assert_int_equal(journal_finish(&j, &w->err), 0);
 	assert_int_equal(access(file, F_OK), -1);
-}
-
-static int any(void *arg, const struct step_row *row, struct err *err)
-{
-	(void)arg;
-	(void)row;
-	(void)err;
-	return 0;
 }
 
 static void a_word_of_a_newer_version_is_not_guessed(void **state)
@@ -426,6 +443,7 @@ int main(void)
 		T(a_version_or_a_kind_that_is_unknown_is_damage),
 		T(a_task_without_its_row_is_damaged),
 		T(a_run_or_an_exit_of_a_newer_version_is_not_guessed),
+		T(a_word_that_is_not_there_is_damage),
 		T(a_place_may_have_any_name),
 		T(the_check_finds_a_page_that_was_overwritten),
 		T(what_is_set_aside_is_kept_and_an_empty_file_stands_there),
