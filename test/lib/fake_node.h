@@ -62,6 +62,8 @@ struct fake_node {
 	char cwd[256];
 	bool gate_open;
 	bool controls;
+	const char *said; /* by init, see rig_talks(); NULL: nothing; "": its end is closed */
+	int talk;         /* the descriptor to wait on for it, or < 0                       */
 	struct ident child;
 	const char *output;
 	int (*call)(void *arg);

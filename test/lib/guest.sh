@@ -136,6 +136,13 @@ pod_links()
 	tc -n pod filter show dev eth0 ingress
 }
 
+# Since its links were written to $T/pod.
+pod_as_it_was()
+{
+	pod_links >"$T/now"
+	cmp -s "$T/pod" "$T/now"
+}
+
 serve()
 {
 	local id n

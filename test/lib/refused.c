@@ -327,6 +327,13 @@ static void each_call(const struct errand *e, enum whose whose, int code, bool s
 	print_message("# %s: %d\n", names[whose], at);
 }
 
+int refused_open_task(struct world *w, struct journal **j, enum journal_open how)
+{
+	struct task_key key = test_key("c1");
+
+	return journal_open(j, &w->p.place, &key, how, &w->err);
+}
+
 void refused_each(void **state)
 {
 	const struct errand *e = *state;

@@ -29,6 +29,9 @@ struct errand {
 	bool forgets; /* no file may be left in done/: see finish_rescue() of the journal */
 };
 
+/* The task that all of it is about. */
+int refused_open_task(struct world *w, struct journal **j, enum journal_open how);
+
 /* As a cmocka test, whose state is a struct errand. */
 void refused_each(void **state);
 #define ERRAND(b, f, forgets) { #f, refused_each, NULL, NULL, &(struct errand){ b, f, forgets } }
@@ -36,9 +39,20 @@ void refused_each(void **state);
 /* As a cmocka group's setup: before SQLite is in use. */
 int refused_setup(void **state);
 
-/* SQLite's flushes, which have no other name: to be called by fsync() and fdatasync() of the
- * program. Flushes nothing, which makes this fast. */
+/* SQLite's flushes have no other name, so the program has functions of these: it says this
+ * once. Nothing is flushed, which makes it fast. */
 int refused_flush(void);
+#define REFUSED_FLUSHES               \
+	int fsync(int fd)             \
+	{                             \
+		(void)fd;             \
+		return refused_flush(); \
+	}                             \
+	int fdatasync(int fd)         \
+	{                             \
+		(void)fd;             \
+		return refused_flush(); \
+	}
 
 /* While the disk with <root> can't be written. NULL: it can. */
 void refused_readonly(const char *root);

@@ -140,6 +140,46 @@ static int done(struct rig *rig, struct step *step, int rc)
 	return rc;
 }
 
+static int hear(struct node *node, const struct ident *who, char **ret, struct err *err)
+{
+	const char *said = ((struct fake_node *)node)->said;
+
+	(void)who;
+	if (!said)
+		return 0;
+	if (!*said)
+		return err_say(err, EPIPE, "it has closed its end");
+	*ret = strdup(said);
+	return 1;
+}
+
+static int talk_fd(struct node *node, const struct ident *who, struct err *err)
+{
+	int fd = ((struct fake_node *)node)->talk;
+
+	(void)who;
+	return fd < 0 ? err_say(err, -fd, "it has no talk") : fd;
+}
+
+static int tell(struct node *node, const struct ident *who, const char *text, struct err *err)
+{
+	struct fake_node *f = (struct fake_node *)node;
+
+	(void)who;
+	(void)err;
+	(void)snprintf(f->line, sizeof(f->line), "%s", text);
+	return 0;
+}
+
+void rig_talks(struct rig *rig, int talk)
+{
+	rig->f.node.hear = hear;
+	rig->f.node.talk_fd = talk_fd;
+	rig->f.node.tell = tell;
+	rig->f.said = NULL;
+	rig->f.talk = talk;
+}
+
 int rig_probe(struct rig *rig)
 {
 	struct step step = load(rig);

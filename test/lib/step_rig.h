@@ -35,6 +35,10 @@ void rig_close(struct rig *rig);
 /* Another step of the task, under way, with this in its row. */
 void rig_beside(struct rig *rig, const char *kind, const char *have);
 
+/* Init was launched: f.said is what it says, told to it is f.line. @talk: the descriptor to
+ * wait on for its words, or < 0: it can't be waited for. */
+void rig_talks(struct rig *rig, int talk);
+
 int rig_probe(struct rig *rig); /* and intend, with what it has put into have */
 int rig_apply(struct rig *rig, enum wake_why why);
 int rig_undo(struct rig *rig, enum wake_why why);

@@ -19,26 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
-int fsync(int fd)
-{
-	(void)fd;
-	return refused_flush();
-}
-
-int fdatasync(int fd)
-{
-	(void)fd;
-	return refused_flush();
-}
+REFUSED_FLUSHES
 
 static const struct planned steps[] = { { "mount", "{}" }, { "runtime", "{}" } };
-
-static int open_it(struct world *w, struct journal **j, enum journal_open how)
-{
-	struct task_key key = test_key("c1");
-
-	return journal_open(j, &w->p.place, &key, how, &w->err);
-}
 
 /* What was answered is there; what was not is done. */
 static int settle_both(struct world *w, struct journal *j)
@@ -85,10 +68,10 @@ static int a_life(struct world *w)
 {
 	struct journal *j = NULL;
 	int64_t run;
-	int r = open_it(w, &j, w->planned ? JOURNAL_OWN : JOURNAL_CREATE);
+	int r = refused_open_task(w, &j, w->planned ? JOURNAL_OWN : JOURNAL_CREATE);
 
 	if (r == -EEXIST) /* half made, and not taken away */
-		r = open_it(w, &j, JOURNAL_OWN);
+		r = refused_open_task(w, &j, JOURNAL_OWN);
 	if (r == 0 && !w->planned) {
 		r = journal_plan(j, "create", steps, 2, 1, &run, &w->err);
 		w->planned = r == 0;
@@ -139,7 +122,7 @@ static void make_rescued(struct world *w)
 static int an_own(struct world *w)
 {
 	struct journal *j = NULL;
-	int r = open_it(w, &j, JOURNAL_OWN);
+	int r = refused_open_task(w, &j, JOURNAL_OWN);
 
 	return end(w, j, r == 0 ? settle_both(w, j) : r);
 }
@@ -169,7 +152,7 @@ static int a_setting_aside(struct world *w)
 	struct task_key key = test_key("c1");
 	char torn[ERR_TEXT_MAX] = "";
 	struct journal *j = NULL;
-	int r = open_it(w, &j, JOURNAL_OWN);
+	int r = refused_open_task(w, &j, JOURNAL_OWN);
 
 	if (r == -EUCLEAN) {
 		r = journal_set_aside(&j, &w->p.place, &key, torn, &w->err);

@@ -15,26 +15,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-int fsync(int fd)
-{
-	(void)fd;
-	return refused_flush();
-}
-
-int fdatasync(int fd)
-{
-	(void)fd;
-	return refused_flush();
-}
+REFUSED_FLUSHES
 
 static const struct planned steps[] = { { "mount", "{}" }, { "runtime", "{}" } };
-
-static int open_it(struct world *w, struct journal **j, enum journal_open how)
-{
-	struct task_key key = test_key("c1");
-
-	return journal_open(j, &w->p.place, &key, how, &w->err);
-}
 
 struct seen {
 	int runs, steps, notes, children, live, done;
@@ -177,7 +160,7 @@ static void make_told(struct world *w)
 static int a_writing(struct world *w)
 {
 	struct journal *j = NULL;
-	int r = open_it(w, &j, JOURNAL_OWN);
+	int r = refused_open_task(w, &j, JOURNAL_OWN);
 
 	if (r == 0)
 		r = journal_begin(j, &w->err);
@@ -217,7 +200,7 @@ static int a_reading(struct world *w)
 	assert_true(r < 0 || who == 0);
 	assert_true(journal_has_lock(&w->p.place, &key));
 	if (r == 0)
-		r = open_it(w, &j, JOURNAL_READ);
+		r = refused_open_task(w, &j, JOURNAL_READ);
 	if (r == 0)
 		r = read_all(w, j);
 	j = journal_close(j);
@@ -237,7 +220,7 @@ static int a_reading_of_a_copy(struct world *w)
 	int r;
 
 	refused_readonly(w->p.root);
-	r = open_it(w, &j, JOURNAL_READ);
+	r = refused_open_task(w, &j, JOURNAL_READ);
 	if (r == 0)
 		r = read_all(w, j);
 	journal_close(j);

@@ -81,45 +81,10 @@ static void a_create_fails_with_its_hook(void **state)
 #define INSIDE(when) "{'id':'c1','bundle':'/b/c1','when':'" when "','status':'created',"  \
 		     "'oci':'1.0.2','inside':true,'list':[{'path':'/one'}]}"
 
-/* What the launched process says; NULL: nothing yet. */
-static const char *said;
-
-static int hear(struct node *node, const struct ident *who, char **ret, struct err *err)
-{
-	(void)node;
-	(void)who;
-	(void)err;
-	if (!said)
-		return 0;
-	*ret = strdup(said);
-	return 1;
-}
-
-static int talk_fd(struct node *node, const struct ident *who, struct err *err)
-{
-	(void)node;
-	(void)who;
-	(void)err;
-	return 77;
-}
-
-static int tell(struct node *node, const struct ident *who, const char *text, struct err *err)
-{
-	struct fake_node *f = (struct fake_node *)node;
-
-	(void)who;
-	(void)err;
-	(void)snprintf(f->line, sizeof(f->line), "%s", text);
-	return 0;
-}
-
 static void open_inside(struct rig *r, const char *want)
 {
 	rig_open(r, "hook", want);
-	r->f.node.hear = hear;
-	r->f.node.talk_fd = talk_fd;
-	r->f.node.tell = tell;
-	said = NULL;
+	rig_talks(r, 77);
 	assert_int_equal(rig_probe(r), FACT_ABSENT);
 	assert_int_equal(rig_apply(r, WAKE_BEGIN), STEP_WAIT);
 	assert_int_equal(r->next.fd, 77);
@@ -135,7 +100,7 @@ static void one_inside_is_run_by_init(void **state)
 	assert_non_null(strstr(r.f.line, "{\"hook\":{\"path\":\"\\/one\"},\"state\":{"));
 	assert_non_null(strstr(r.f.line, "},\"user\":false}"));
 	assert_string_equal(r.f.log, "");
-	said = "{\"hooked\":true,\"text\":\"\"}";
+	r.f.said = "{\"hooked\":true,\"text\":\"\"}";
 	assert_int_equal(rig_apply(&r, WAKE_READY), STEP_DONE);
 	assert_string_equal(rig_have(&r), "{'done':1}");
 	rig_close(&r);
@@ -148,7 +113,7 @@ static void one_before_the_start_is_the_containers_user(void **state)
 	(void)state;
 	open_inside(&r, INSIDE("startContainer"));
 	assert_non_null(strstr(r.f.line, "},\"user\":true}"));
-	said = "{\"hooked\":false,\"text\":\"no\"}";
+	r.f.said = "{\"hooked\":false,\"text\":\"no\"}";
 	assert_int_equal(rig_apply(&r, WAKE_READY), -EIO);
 	assert_string_equal(r.err.text, "startContainer hook /one: no");
 	rig_close(&r);

@@ -45,28 +45,10 @@ static void add_before(struct rig *r, const char *kind, const char *have)
 	assert_int_equal(journal_have(r->j, b.seq, have, &err), 0);
 }
 
-/* It has said nothing yet, and is looked for at its end. */
-static int hear_nothing(struct node *node, const struct ident *who, char **ret, struct err *err)
-{
-	(void)node;
-	(void)who;
-	(void)ret;
-	(void)err;
-	return 0;
-}
-
-static int talk_nowhere(struct node *node, const struct ident *who, struct err *err)
-{
-	(void)node;
-	(void)who;
-	return err_say(err, ENOENT, "it has no talk");
-}
-
 static void open_wanting(struct rig *r, const char *kind, const char *want, const char *spec)
 {
 	rig_open(r, kind, want);
-	r->f.node.hear = hear_nothing;
-	r->f.node.talk_fd = talk_nowhere;
+	rig_talks(r, -ENOENT); /* it is looked for at its end */
 	fake_add_dir(&r->f, "/b/c1");
 	fake_add_file(&r->f, "/b/c1/config.json", spec);
 	(void)rig_probe(r);

@@ -14,37 +14,11 @@
 	monitor "','vaccel':'vsock','rpc_address':'" address "'}}"
 #define HEARD "{\"ready\":true,\"accel\":\"tcg\",\"cid\":4711}"
 
-static int hear_nothing(struct node *node, const struct ident *who, char **ret, struct err *err)
-{
-	(void)node;
-	(void)who;
-	(void)ret;
-	(void)err;
-	return 0;
-}
-
-static int hear_ready(struct node *node, const struct ident *who, char **ret, struct err *err)
-{
-	(void)node;
-	(void)who;
-	(void)err;
-	*ret = strdup(HEARD);
-	return 1;
-}
-
-static int talk_nowhere(struct node *node, const struct ident *who, struct err *err)
-{
-	(void)node;
-	(void)who;
-	return err_say(err, ENOENT, "it has no talk");
-}
-
 static void open_vsock(struct rig *r, const char *want, bool allowed)
 {
 	rig_open(r, "launch", want);
 	r->config.vaccel = allowed;
-	r->f.node.hear = hear_nothing;
-	r->f.node.talk_fd = talk_nowhere;
+	rig_talks(r, -ENOENT);
 	fake_add_dir(&r->f, "/b/c1");
 	fake_add_file(&r->f, "/b/c1/config.json", "{\"root\":{\"path\":\"rootfs\"}}");
 	(void)rig_probe(r);
@@ -93,7 +67,7 @@ static void the_number_that_it_has_is_known_with_its_identity(void **state)
 
 	(void)state;
 	open_vsock(&r, WANT("qemu", "vsock://2:9"), true);
-	r.f.node.hear = hear_ready;
+	r.f.said = HEARD;
 	assert_int_equal(rig_apply(&r, WAKE_BEGIN), STEP_DONE);
 	assert_int_equal(number_in(rig_have(&r), "'cid':"), 4711);
 	assert_non_null(strstr(rig_have(&r), "'init':{"));

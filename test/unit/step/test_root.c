@@ -10,46 +10,11 @@
 
 #include <cmocka.h>
 
-/* What it says; NULL: nothing yet, "": it has closed its end. */
-static const char *said;
-
-static int hear(struct node *node, const struct ident *who, char **ret, struct err *err)
-{
-	(void)node;
-	(void)who;
-	if (!said)
-		return 0;
-	if (!*said)
-		return err_say(err, EPIPE, "it has closed its end");
-	*ret = strdup(said);
-	return 1;
-}
-
-static int talk_fd(struct node *node, const struct ident *who, struct err *err)
-{
-	(void)node;
-	(void)who;
-	(void)err;
-	return 77;
-}
-
-static int tell(struct node *node, const struct ident *who, const char *text, struct err *err)
-{
-	struct fake_node *f = (struct fake_node *)node;
-
-	(void)who;
-	(void)err;
-	(void)snprintf(f->line, sizeof(f->line), "%s", text);
-	return 0;
-}
-
 static void open_root(struct rig *r, const char *words)
 {
 	rig_open(r, "root", "{'id':'c1','bundle':'/b/c1'}");
-	r->f.node.hear = hear;
-	r->f.node.talk_fd = talk_fd;
-	r->f.node.tell = tell;
-	said = words;
+	rig_talks(r, 77);
+	r->f.said = words;
 	assert_int_equal(rig_probe(r), FACT_ABSENT);
 }
 
@@ -64,7 +29,7 @@ static void it_is_told_once_and_waited_for(void **state)
 	assert_int_equal(r.next.fd, 77);
 	r.f.line[0] = '\0';
 	assert_int_equal(rig_apply(&r, WAKE_READY), STEP_WAIT);
-	said = "{\"built\":true}";
+	r.f.said = "{\"built\":true}";
 	assert_int_equal(rig_apply(&r, WAKE_READY), STEP_DONE);
 	assert_string_equal(r.f.line, "");
 	assert_int_equal(rig_undo(&r, WAKE_BEGIN), STEP_DONE);
