@@ -172,12 +172,26 @@ static int linux_words(struct line *l, const struct guest_in *in, struct err *er
 	return words(l, in->args + 1, '\'', err);
 }
 
+/* Of what is longer it drops the end, unsaid: COMMAND_LINE_SIZE of x86 and arm64, with its NUL. */
+#define LINUX_LINE 2047
+#define LINUX_NET  256 /* the most that linux_net(), linux_net6() and its route write, and more */
+
 static int linux_cmdline(const struct guest_in *in, char **ret, struct err *err)
 {
+	size_t room = in->net ? LINUX_LINE : LINUX_LINE - LINUX_NET;
 	struct line l;
 	int rc = line_open(&l, err);
 
-	return rc < 0 ? rc : line_close(&l, linux_words(&l, in, err), ret, err);
+	rc = rc < 0 ? rc : line_close(&l, linux_words(&l, in, err), ret, err);
+	if (rc < 0 || strlen(*ret) <= room)
+		return rc;
+	rc = err_say(err, E2BIG, "its kernel command line has %zu bytes, and Linux reads %d of them, "
+		     "%d kept for its network: give it fewer or shorter arguments and variables, or "
+		     "urunit as its init, which has the variables from a file", strlen(*ret), LINUX_LINE,
+		     LINUX_NET);
+	free(*ret);
+	*ret = NULL;
+	return rc;
 }
 
 /* ---- unikraft ------------------------------------------------------------------ */

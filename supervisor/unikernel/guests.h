@@ -85,10 +85,10 @@ bool guest_mounts(const struct guest *guest, const char *fs);
  *
  * An IPv6 address is left out if the guest can't be told it beside its IPv4 one. Linux
  * takes none from its command line: init finds it in its environment, as URUNC_IPV6 and
- * URUNC_IPV6_GATEWAY.
+ * URUNC_IPV6_GATEWAY. Where the network is not known yet, Linux's has room for it.
  *
  * Return: 0; -EINVAL an argument, a variable or an address that its format can't
- * express; -ENOTSUP no format is known for this guest, or see guest_net_check(); -ENOMEM.
+ * express; -E2BIG longer than Linux reads; -ENOTSUP no format is known for this guest, or see guest_net_check(); -ENOMEM.
  */
 int guest_cmdline(const struct guest *guest, const struct guest_in *in, char **ret,
 		  struct err *err);

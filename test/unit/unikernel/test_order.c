@@ -255,12 +255,12 @@ static void too_many_words_are_refused_by_the_limit(void **state)
 	(void)state;
 	memset(spec + used, 'x', 50000);
 	(void)strcpy(spec + used + 50000, "']}}");
-	assert_int_equal(make(&b, spec, QEMU("linux"), CHOICE("'choice':'none'"), "{}"), 0);
+	assert_int_equal(make(&b, spec, QEMU("unikraft"), CHOICE("'choice':'none'"), "{}"), 0);
 	assert_int_equal(order_check(&b.in, &b.err), 0);
 	drop(&b);
 	memset(spec + used, 'x', 58000);
 	(void)strcpy(spec + used + 58000, "']}}");
-	assert_int_equal(make(&b, spec, QEMU("linux"), CHOICE("'choice':'none'"), "{}"), 0);
+	assert_int_equal(make(&b, spec, QEMU("unikraft"), CHOICE("'choice':'none'"), "{}"), 0);
 	assert_int_equal(order_check(&b.in, &b.err), -E2BIG);
 	assert_non_null(strstr(b.err.text, "and the limit is 57344: make the spec's process.args and "
 				       "process.env shorter"));
