@@ -107,7 +107,8 @@ static void proc_is_shown_of_a_pid_namespace_of_its_own_alone(void **state)
 
 static void words_that_start_could_not_order_are_refused(void **state)
 {
-	static const char head[] = "{\"root\":{\"path\":\"rootfs\"},\"process\":{\"args\":[\"";
+	static const char head[] = "{\"root\":{\"path\":\"rootfs\"},\"process\":{\"args\":[\"/urunit\"],"
+				   "\"env\":[\"A=";
 	char spec[70000];
 	struct rig r;
 
