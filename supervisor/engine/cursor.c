@@ -105,9 +105,8 @@ int cursor_set(struct run *run, const struct step_row *row, struct err *err)
 	struct cursor *at = &run->at;
 	int r;
 
-	/* That a mute run is undoing it is in no row. */
-	if (at->row.seq == row->seq &&
-	    (at->row.state == row->state || (run->mute && at->row.state == ROW_UNDOING)))
+	/* It is there already: who writes that row's state keeps the cursor's in step. */
+	if (at->row.seq == row->seq)
 		return 0;
 	cursor_clear(run);
 	r = row_copy(&at->row, row);
@@ -149,7 +148,7 @@ int run_has_exec(const struct run *run, const struct step_row *row, struct err *
 	int r = parse(&want, row, "want", row->want, err);
 	const char *id = json_text(want, "exec_id", NULL);
 
-	return r < 0 ? r : id && run->exec && strcmp(id, run->exec) == 0;
+	return r < 0 ? r : id && strcmp(id, run->exec) == 0;
 }
 
 static int seek_exec(void *arg, const struct step_row *row, struct err *err)
@@ -266,7 +265,12 @@ static int call(struct run *run, step_fn *fn, const struct wake *wake, struct wa
 	return STEP_WAIT;
 }
 
-/* The time is over. 1: its child was killed and must end first; 0: nothing to wait for. */
+/*
+ * The time is over. 1: its child was killed and must end first; 0: nothing to wait for.
+ * Who reopens the run later, as another process or once after a full disk, waits that
+ * long again: it may be the first to have killed the child. (Only MODE=amnesia, which
+ * reopens at every wake, waits on and on for one that does not die.)
+ */
 static int kill_late(struct run *run, const struct child_row *child, struct wait *next)
 {
 	struct node *n = run->engine->node;

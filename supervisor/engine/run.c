@@ -133,15 +133,13 @@ static int seek_exec(void *arg, const struct step_row *row, struct err *err)
 	return r < 0 ? r : 1;
 }
 
-/* Why the undoing run was opened, from its fence row's want. */
+/* Why the undoing run was opened, from the want of its one row, the fence. */
 static int seek_fence(void *arg, const struct step_row *row, struct err *err)
 {
 	struct run *run = arg;
 	json_object *want, *because;
 	int r;
 
-	if (strcmp(row->kind, FENCE_KIND) != 0)
-		return 0;
 	run->fenced = row->state == ROW_DONE;
 	r = json_read_row(&want, row->want, "the want of the fence", err);
 	if (r < 0)
@@ -176,6 +174,9 @@ static int run_load(struct run *run, int64_t seq, struct err *err)
 		return r;
 	r = journal_each_step(run->j, run->seq, OLDEST_FIRST,
 			      run->plan == PLAN_EXEC ? seek_exec : seek_fence, run, err);
+	if (r >= 0 && !run->exec && (run->plan == PLAN_EXEC || run->plan == PLAN_EXEC_UNDO))
+		r = err_say(err, EUCLEAN, "run %lld: its rows do not say whose exec it is",
+			    (long long)run->seq);
 	return r < 0 ? r : 1;
 }
 

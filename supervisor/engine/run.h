@@ -39,7 +39,7 @@ struct run {
 	enum life_state life;
 	int64_t opened_ms; /* wall clock */
 	struct cursor at;
-	char *exec;        /* EXEC, EXEC_UNDO: the id of its process; else NULL */
+	char *exec;        /* the id of its process: EXEC, EXEC_UNDO, never NULL; else NULL */
 	char *input;       /* see step_env                        */
 	bool fenced;       /* the fence of this run is done       */
 	bool failed;       /* undoing because an apply failed     */

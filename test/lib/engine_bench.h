@@ -8,7 +8,8 @@
  *
  * The request is the plan: { "create": [ want ], "start": [ want ], ... }. A want is
  *
- *   { "path": make this file, "wait": ms before, "fail": true: make it, then fail,
+ *   { "path": make this file, "wait": ms before, "deaf": true: again when its time is
+ *     over, "fail": true: make it, then fail,
  *     "linger": ms before it is undone, "stuck": true: can't be undone until there is a
  *     file /melt, "code": of these failures, "probe": what its probe tells }
  *   { "kind": "slow", ... }: the same, with no limit

@@ -82,6 +82,7 @@ struct sim_event {
 struct sim {
 	/* the test's knobs */
 	int die_at, fail_at, fail_code;
+	bool unikernel; /* the rootfs says that it is one */
 	bool containerd_down, containerd_knows;
 	char known[32];        /* ids of one letter that it knows, too                   */
 	char runtime_fails[16]; /* the runtime's verb that exits 1 before its last action */

@@ -72,6 +72,7 @@ void stage_open(struct stage *s)
 				     .history_count = 10 };
 	s->id = "t1";
 	s->sim = sim_new();
+	s->sim->unikernel = s->late;
 	sim_make(s->sim, "/bin/runc", S_IFREG | 0755);
 	sim_make(s->sim, "/usr/bin/solo5-hvt", S_IFREG | 0755);
 	(void)snprintf(path, sizeof(path), "/b/%s", s->id);

@@ -26,6 +26,7 @@ struct stage {
 	bool keep;         /* the dead of a life are not buried, see stage_ended() */
 	bool shared;       /* the shim serves another task, too */
 	bool native;       /* it is a unikernel that no OCI runtime makes; before it opens */
+	bool late;         /* and nobody but its rootfs says so                            */
 };
 
 /* How a part ended. REFUSED: the life's table, or a living owner, says no, and nothing

@@ -22,14 +22,16 @@
 	"\"options\":{},\"cgroups_path\":\"/default/t1\",\"pid_namespace\":\"private\","    \
 	"\"rootfs_choice\":\"best-effort\"}"
 /* Its netns has a name, as a pod's: the tap in it does not go with the monitor. */
-#define REQUEST_NATIVE                                                                    \
+#define REQUEST_POD                                                                       \
 	"{\"stdin\":\"\",\"stdout\":\"\",\"stderr\":\"\",\"terminal\":false,\"rootfs\":[{"  \
 	"\"type\":\"overlay\",\"source\":\"overlay\",\"target\":\"\",\"options\":[]}],"     \
 	"\"options\":{},\"cgroups_path\":\"/default/t1\",\"pid_namespace\":\"private\","    \
-	"\"rootfs_choice\":\"best-effort\",\"path\":\"/usr/bin\",\"netns\":\"/run/netns/t1\","\
-	"\"unikernel\":{\"type\":\"mirage\",\"monitor\":\"hvt\",\"binary\":\"/guest\"},"      \
+	"\"rootfs_choice\":\"best-effort\",\"path\":\"/usr/bin\",\"netns\":\"/run/netns/t1\","
+#define REQUEST_NATIVE                                                                    \
+	REQUEST_POD "\"unikernel\":{\"type\":\"mirage\",\"monitor\":\"hvt\",\"binary\":\"/guest\"},"      \
 	"\"oci\":\"1.0.2\",\"hooks\":{\"prestart\":[{\"path\":\"/hooks/add\"}],"            \
 	"\"poststart\":[{\"path\":\"/hooks/note\"}],\"poststop\":[{\"path\":\"/hooks/del\"}]}}"
+#define REQUEST_LATE REQUEST_POD "\"decide\":{}}"
 
 static enum part broken(const char *what, const struct err *err)
 {
@@ -101,7 +103,8 @@ static int describe(struct player *p, struct err *err)
 		r = journal_set_text(p->j, TASK_SOCKET, SOCKET, err);
 	if (r == 0)
 		r = journal_set_text(p->j, TASK_RUNTIME,
-				     p->s->native ? RUNTIME_NATIVE_NAME : "/bin/runc", err);
+				     p->s->native && !p->s->late ? RUNTIME_NATIVE_NAME : "/bin/runc",
+				     err);
 	if (r == 0)
 		r = journal_set_text(p->j, TASK_RUNTIME_ROOT, "/run/containerd/runc/default", err);
 	if (r == 0)
@@ -280,7 +283,7 @@ enum part player_event(struct player *p, enum life_event ev)
 
 	if (life_arrow(life_now(p), ev)->to == LIFE_NONE_)
 		return PART_REFUSED;
-	o.request = p->s->native ? REQUEST_NATIVE : REQUEST;
+	o.request = p->s->late ? REQUEST_LATE : p->s->native ? REQUEST_NATIVE : REQUEST;
 	o.signal = SIGKILL;
 	if (ev == EV_EXEC) {
 		(void)snprintf(args, sizeof(args), "{\"exec_id\":\"e%d\"}", ++p->execs);

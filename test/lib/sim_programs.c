@@ -333,7 +333,9 @@ void sim_act(struct sim *sim, struct sim_proc *p)
 		break;
 	case SIM_LOOK:
 		sim_done(sim, p, 0, json_object_object_get_ex(args, "unikernel", NULL)
-			 ? "{\"binary\":1,\"initrd\":0,\"block\":0}"
+			 ? "{\"binary\":1,\"initrd\":0,\"block\":0}" : sim->unikernel
+			 ? "{\"binary\":1,\"initrd\":0,\"block\":0,\"unikernel\":{\"type\":\"mirage\","
+			   "\"monitor\":\"hvt\",\"binary\":\"/guest\"}}"
 			 : "{\"none\":\"there is no urunc.json in the rootfs\"}");
 		break;
 	case SIM_NET:

@@ -7,6 +7,7 @@
  *   SIM_TEST=*disk*  those tests alone
  */
 #include "supervisor/engine/doctor.h"
+#include "supervisor/oci/runtime.h"
 #include "test/lib/sim_player.h"
 
 #include <errno.h>
@@ -39,13 +40,54 @@ static int stride(bool sampled, int by)
 	return getenv("SIM_ALL") ? 1 : sampled ? by * SPARSE : by;
 }
 
+/* Of a container; of a unikernel; of one that only its rootfs knows to be one. */
+static struct stage stage_of(void *const *state)
+{
+	const bool *late = *state;
+
+	return (struct stage){ .until = UNTIL_GONE, .native = late, .late = late && *late };
+}
+
 static void a_whole_life_leaves_nothing(void **state)
 {
-	struct stage s = { .until = UNTIL_GONE, .native = *state != NULL };
+	struct stage s = stage_of(state);
 
 	stage_open(&s);
 	assert_int_equal(stage_life(&s), PART_OK);
 	stage_holds_nothing(&s, "life", 0, 0);
+	stage_close(&s);
+}
+
+static int add_kind(void *arg, const struct step_row *row, struct err *err)
+{
+	char *text = arg;
+
+	(void)err;
+	if (row->state == ROW_DONE)
+		(void)snprintf(text + strlen(text), 64, "%.60s ", row->kind);
+	return 0;
+}
+
+static void what_its_rootfs_says_is_a_unikernel_is_launched_as_one(void **state)
+{
+	struct stage s = { .until = UNTIL_CREATED, .native = true, .late = true };
+	char done[2048] = "";
+	struct task_row task;
+	struct task_key key;
+	struct journal *j;
+
+	(void)state;
+	stage_open(&s);
+	assert_int_equal(stage_life(&s), PART_OK);
+	assert_int_equal(task_key_make(&key, "/run/c.sock", "default", s.id, NULL), 0);
+	assert_int_equal(journal_open(&j, &s.place, &key, JOURNAL_READ, NULL), 0);
+	assert_int_equal(journal_task(j, &task, NULL), 0);
+	assert_string_equal(task.runtime, RUNTIME_NATIVE_NAME);
+	assert_int_equal(journal_each_step(j, 0, OLDEST_FIRST, add_kind, done, NULL), 0);
+	assert_string_equal(done, "socket address server bundle mount unikernel cgroup limits "
+			    "rootfs-choice launch network ");
+	task_row_clear(&task);
+	journal_close(j);
 	stage_close(&s);
 }
 
@@ -76,10 +118,11 @@ static void is_recovered(struct stage *left, int at, void *arg)
 
 static void a_death_at_any_call_is_recovered(void **state)
 {
-	struct stage s = { .until = UNTIL_GONE, .native = *state != NULL };
+	struct stage s = stage_of(state);
+	int step = s.late ? stride(true, 5) : 1;
 
 	stage_open(&s);
-	print_message("# %d deaths\n", stage_deaths(&s, play_life, 1, 1, is_recovered, NULL));
+	print_message("# %d deaths\n", stage_deaths(&s, play_life, 1, step, is_recovered, NULL));
 	stage_holds_nothing(&s, "life", 0, 0);
 	stage_close(&s);
 }
@@ -376,17 +419,22 @@ static void the_doctor_finds_what_is_wrong_and_nothing_else(void **state)
 #define TEST(f) cmocka_unit_test(f)
 /* The same with a unikernel that no OCI runtime makes. */
 #define UNIKERNEL(f) { #f "_unikernel", f, NULL, NULL, &unikernel }
+/* The same with one that nobody but its rootfs knows to be one. */
+#define LATE(f) { #f "_late_unikernel", f, NULL, NULL, &late }
 
 int main(void)
 {
-	bool unikernel = true;
+	bool unikernel = false, late = true; /* see stage_of() */
 	const struct CMUnitTest tests[] = {
 		TEST(a_whole_life_leaves_nothing),
 		UNIKERNEL(a_whole_life_leaves_nothing),
+		LATE(a_whole_life_leaves_nothing),
+		TEST(what_its_rootfs_says_is_a_unikernel_is_launched_as_one),
 		TEST(a_life_that_ends_anywhere_is_recovered),
 		UNIKERNEL(a_life_that_ends_anywhere_is_recovered),
 		TEST(a_death_at_any_call_is_recovered),
 		UNIKERNEL(a_death_at_any_call_is_recovered),
+		LATE(a_death_at_any_call_is_recovered),
 		TEST(a_recovery_that_dies_is_recovered),
 		UNIKERNEL(a_recovery_that_dies_is_recovered),
 		TEST(a_failure_at_any_call_is_taken_back),

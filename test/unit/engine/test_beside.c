@@ -214,6 +214,58 @@ static void an_exec_that_can_not_be_read_is_left_to_the_task(void **state)
 	assert_int_equal(bench_open_runs(b), 0);
 }
 
+/* The undo that nobody could finish is the task's again, and so is what it was to undo. */
+static void an_exec_that_is_not_named_is_left_to_the_task(void **state)
+{
+	static const struct {
+		enum life_event ev;
+		const char *sql;
+	} unnamed[] = {
+		{ EV_EXEC, "UPDATE step SET want='{}' WHERE kind='file' AND state='planned'" },
+		{ EV_EXEC_DELETE, "UPDATE step SET want='{}' WHERE kind='fence'" },
+	};
+	struct bench *b = *state;
+
+	created(b);
+	for (size_t i = 0; i < sizeof(unnamed) / sizeof(unnamed[0]); i++) {
+		struct err err = ERR_INIT;
+		struct run *run = NULL;
+
+		run_close(asked(b, unnamed[i].ev, "e1", "{\"exec\":[" EXEC("e1", "") "]}"));
+		bench_sql(b, unnamed[i].sql);
+		assert_int_equal(run_resume(&run, &b->engine, b->j, NULL, &err), -EUCLEAN);
+		assert_non_null(strstr(err.text, "do not say whose exec it is"));
+	}
+	assert_int_equal(bench_happens(b, EV_DELETE, NULL, NULL), RUN_DONE);
+	assert_int_equal(bench_open_runs(b), 0);
+}
+
+static void the_undo_of_an_exec_closes_no_later_run(void **state)
+{
+	struct bench *b = *state;
+	struct wake begin = { .why = WAKE_BEGIN };
+	struct wake timer = { .why = WAKE_TIMER };
+	struct run *gone, *later;
+	struct wait next;
+
+	created(b);
+	assert_int_equal(happens(b, EV_EXEC, "e1", "{\"exec\":[" EXEC("e1", ",\"linger\":50") "]}",
+				 NULL), RUN_DONE);
+	gone = asked(b, EV_EXEC_DELETE, "e1", NULL);
+	assert_int_equal(run_wake(gone, &begin, &next), RUN_WAITING);
+	later = asked(b, EV_EXEC, "e2", "{\"exec\":[" EXEC("e2", ",\"wait\":500") "]}");
+	assert_int_equal(run_wake(later, &begin, &next), RUN_WAITING);
+	sim_pass(b->sim, 50);
+	assert_int_equal(run_wake(gone, &timer, &next), RUN_DONE);
+	assert_int_equal(bench_open_runs(b), 1);
+	sim_pass(b->sim, 450);
+	assert_int_equal(run_wake(later, &timer, &next), RUN_DONE);
+	assert_true(bench_there(b, "/e2"));
+	assert_false(bench_there(b, "/e1"));
+	run_close(gone);
+	run_close(later);
+}
+
 static void the_fence_of_one_exec_spares_the_children_of_others(void **state)
 {
 	struct bench *b = *state;
@@ -269,31 +321,24 @@ static void a_pause_and_a_failed_resume_move_the_state(void **state)
 	assert_int_equal(now, LIFE_STOPPED);
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, bench_open, bench_close)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(an_exec_moves_no_state_and_delete_takes_it_back,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(deleting_one_exec_leaves_the_others_and_the_task,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(a_failed_exec_is_taken_back_and_may_be_tried_again,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(an_exec_that_is_stuck_is_taken_back_with_the_task,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(rows_of_execs_do_not_pile_up,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(two_execs_and_a_start_go_on_beside_each_other,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(an_exec_goes_on_where_it_was_closed,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(an_exec_that_can_not_be_read_is_left_to_the_task,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(the_fence_of_one_exec_spares_the_children_of_others,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(an_exec_needs_an_id_and_a_fitting_state,
-						bench_open, bench_close),
-		cmocka_unit_test_setup_teardown(a_pause_and_a_failed_resume_move_the_state,
-						bench_open, bench_close),
+		TEST(an_exec_moves_no_state_and_delete_takes_it_back),
+		TEST(deleting_one_exec_leaves_the_others_and_the_task),
+		TEST(a_failed_exec_is_taken_back_and_may_be_tried_again),
+		TEST(an_exec_that_is_stuck_is_taken_back_with_the_task),
+		TEST(rows_of_execs_do_not_pile_up),
+		TEST(two_execs_and_a_start_go_on_beside_each_other),
+		TEST(an_exec_goes_on_where_it_was_closed),
+		TEST(an_exec_that_can_not_be_read_is_left_to_the_task),
+		TEST(an_exec_that_is_not_named_is_left_to_the_task),
+		TEST(the_undo_of_an_exec_closes_no_later_run),
+		TEST(the_fence_of_one_exec_spares_the_children_of_others),
+		TEST(an_exec_needs_an_id_and_a_fitting_state),
+		TEST(a_pause_and_a_failed_resume_move_the_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
