@@ -7,7 +7,6 @@
 #include "journal/base/file.h"
 #include "journal/handle.h"
 #include "journal/list.h"
-#include "journal/store/lock.h"
 #include "journal/store/place.h"
 
 #include <errno.h>
@@ -128,21 +127,6 @@ int journal_finish(struct journal **jp, struct err *err)
 	return r;
 }
 
-/* Take the lock of a task that is to be tidied up. */
-static int hold(const struct journal_place *place, const struct task_key *key,
-		char lock[PATH_MAX], int *fd, struct err *err)
-{
-	pid_t who = 0;
-	int r = place_path(lock, place, key, PLACE_LOCK, err);
-
-	if (r == 0)
-		r = lock_take(lock, fd, &who, err);
-	if (r == -EAGAIN && who)
-		return err_say(err, EAGAIN, "task %s/%s is owned by process %d, which lives",
-			       key->ns, key->id, (int)who);
-	return r;
-}
-
 static bool there(const char *path, const char *tail)
 {
 	char side[PATH_MAX];
@@ -180,7 +164,7 @@ int journal_sweep(const struct journal_place *place, const struct task_key *key,
 		r = place_path(lock, place, key, PLACE_LOCK, err);
 	if (r < 0 || !file_missing(live) || !any_left(live, rescue, lock))
 		return r;
-	r = hold(place, key, lock, &fd, err);
+	r = journal_lock(place, key, &fd, err);
 	/* Under the lock: nobody makes the task meanwhile. */
 	if (r == 0 && file_missing(live))
 		r = sweep_sides(live, rescue, lock, err);
@@ -204,9 +188,11 @@ static int sweep_one(struct sweep *s, const char *path, bool draft, struct err *
 	auto_fd int fd = -1;
 	int r = place_path(live, s->place, &s->walk.key, PLACE_LIVE, err);
 
+	if (r == 0)
+		r = place_path(lock, s->place, &s->walk.key, PLACE_LOCK, err);
 	if (r < 0 || (!draft && !file_missing(live)))
 		return r;
-	r = hold(s->place, &s->walk.key, lock, &fd, err);
+	r = journal_lock(s->place, &s->walk.key, &fd, err);
 	if (r == -EAGAIN)
 		return 0;
 	if (r == 0 && (draft || file_missing(live)))

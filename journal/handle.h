@@ -23,6 +23,15 @@ struct journal {
 };
 
 /**
+ * journal_lock() - own a task, whether or not it has a file
+ * @ret:	the descriptor of its lock; closing it ends that
+ *
+ * Return: 0; -EAGAIN somebody does, who is told; what lock_take() says.
+ */
+int journal_lock(const struct journal_place *place, const struct task_key *key, int *ret,
+		 struct err *err);
+
+/**
  * journal_write() - the end of every write: run @s, which asks for our lease (J2)
  *
  * Return: how many rows changed; 0: none, though the lease is ours, so the row is

@@ -51,21 +51,25 @@ static int set_file(struct journal *j, const char *path, struct err *err)
 
 /* ---- owners ------------------------------------------------------------------ */
 
-static int own_lock(struct journal *j, struct err *err)
+int journal_lock(const struct journal_place *place, const struct task_key *key, int *ret,
+		 struct err *err)
 {
 	char path[PATH_MAX];
 	pid_t who = 0;
-	int r = place_path(path, &j->place, &j->key, PLACE_LOCK, err);
+	int r = place_path(path, place, key, PLACE_LOCK, err);
 
 	if (r == 0)
-		r = lock_take(path, &j->lock, &who, err);
+		r = lock_take(path, ret, &who, err);
 	if (r != -EAGAIN || !who)
 		return r;
+	if (who < 0)
+		return err_say(err, EAGAIN, "task %s/%s is owned by a process of another pid "
+			       "namespace, which lives", key->ns, key->id);
 	if (who == getpid())
 		return err_say(err, EAGAIN, "task %s/%s is owned by this very process (%d)",
-			       j->key.ns, j->key.id, (int)who);
-	return err_say(err, EAGAIN, "task %s/%s is owned by process %d, which lives", j->key.ns,
-		       j->key.id, (int)who);
+			       key->ns, key->id, (int)who);
+	return err_say(err, EAGAIN, "task %s/%s is owned by process %d, which lives", key->ns,
+		       key->id, (int)who);
 }
 
 /* There is no task after all: take the name of the lock away, too, while we hold it. */
@@ -379,7 +383,7 @@ static int enter(struct journal **ret, const struct journal_place *place,
 	if (!j)
 		return err_set(err, ENOMEM, "open the journal of %s/%s", key->ns, key->id);
 	if (way != look)
-		r = own_lock(j, err);
+		r = journal_lock(place, key, &j->lock, err);
 	if (r == 0)
 		r = way(j, live, rescue, err);
 	if (r == 0)
