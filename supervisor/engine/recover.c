@@ -171,15 +171,24 @@ static int take_from_others(struct work *w, pid_t owner)
 	return answer(w, RECOVER_LEFT, text);
 }
 
+/* Not the shim that the rows name: another recovery, or who takes it over. */
+static int at_it_already(struct work *w, pid_t owner, enum recover_result result)
+{
+	char text[ERR_TEXT_MAX];
+
+	if (owner < 0)
+		return answer(w, result, "a process of another pid namespace is at it already");
+	(void)snprintf(text, sizeof(text), "process %d is at it already", (int)owner);
+	return answer(w, result, text);
+}
+
 /* The shim lives, but this task is over for it: containerd said so, or forgot it. */
 static int take_from(struct work *w, pid_t owner, struct err *err)
 {
-	char text[ERR_TEXT_MAX];
 	int r;
 
 	if (owner != w->task.shim.pid || !w->shim_alive) {
-		(void)snprintf(text, sizeof(text), "process %d is at it already", (int)owner);
-		answer(w, RECOVER_LEFT, text);
+		(void)at_it_already(w, owner, RECOVER_LEFT);
 		return -EAGAIN;
 	}
 	if (w->shared) {
@@ -354,10 +363,8 @@ static int may_take(struct work *w, pid_t owner)
 	w->shared = w->shim_alive && work_shim_serves_others(w);
 	if (w->flags & RECOVER_DELETE)
 		return 1;
-	if (owner && owner != w->task.shim.pid) {
-		(void)snprintf(text, sizeof(text), "process %d is at it already", (int)owner);
-		return answer(w, RECOVER_HEALTHY, text);
-	}
+	if (owner && owner != w->task.shim.pid)
+		return at_it_already(w, owner, RECOVER_HEALTHY);
 	if (!owner && w->shim_alive && shim_is_young(w->node, &w->task.shim)) {
 		(void)snprintf(text, sizeof(text), "its shim %d is just starting",
 			       (int)w->task.shim.pid);

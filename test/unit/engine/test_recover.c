@@ -3,6 +3,7 @@
 #include "test/lib/pod.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -139,6 +140,27 @@ static void who_has_it_and_is_not_its_shim_is_left_alone(void **state)
 	assert_string_equal(p->report.why, words);
 	assert_true(shim_lives(p, &another) && pod_live(p, "a") && pod_holds(p, "a"));
 	shim_end(&another);
+}
+
+/* In a container of its own: the kernel tells no number here, as of a descriptor's lock. */
+static void who_has_it_beyond_our_namespace_is_left_alone(void **state)
+{
+	const char *words = "a process of another pid namespace is at it already";
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct pod *p = *state;
+	char file[FILE_MAX];
+	int fd;
+
+	pod_dead(p, "a");
+	p->key = pod_key("a");
+	fd = open(pod_lock(p, "a", file, sizeof(file)), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	pod_recovers(p, "a", 0, 0, RECOVER_HEALTHY);
+	assert_string_equal(p->report.why, words);
+	pod_recovers(p, "a", RECOVER_DELETE, 0, RECOVER_LEFT);
+	assert_string_equal(p->report.why, words);
+	assert_true(pod_live(p, "a") && pod_holds(p, "a"));
+	close(fd);
 }
 
 /* A recovery that has the number of a shim that is dead. */
@@ -399,6 +421,7 @@ int main(void)
 		T(a_shim_that_ends_by_itself_meanwhile_is_as_good_as_killed),
 		T(a_shim_that_cannot_be_killed_keeps_it),
 		T(who_has_it_and_is_not_its_shim_is_left_alone),
+		T(who_has_it_beyond_our_namespace_is_left_alone),
 		T(who_has_it_and_only_its_shims_number_is_left_alone),
 		T(who_takes_it_in_between_has_it),
 		T(what_is_not_fenced_in_time_is_left_for_the_next),
