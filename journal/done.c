@@ -26,12 +26,10 @@
 static int move_database(const char *from, const char *to, bool with_wal, struct err *err)
 {
 	char wal[PATH_MAX], wal_to[PATH_MAX];
-	int r = place_side(wal, from, "-wal", err);
+	int r;
 
-	if (r == 0)
-		r = place_side(wal_to, to, "-wal", err);
-	if (r < 0)
-		return r;
+	place_side(wal, from, "-wal");
+	place_side(wal_to, to, "-wal");
 	if (rename(from, to) < 0)
 		return err_set(err, errno, "move %s to %s", from, to);
 	crash_point("journal.moved");
@@ -110,10 +108,8 @@ int journal_finish(struct journal **jp, struct err *err)
 
 	*jp = NULL;
 	r = check_owned(j, err);
-	if (r == 0)
-		r = place_path(live, &j->place, &j->key, PLACE_LIVE, err);
-	if (r == 0)
-		r = place_path(lock, &j->place, &j->key, PLACE_LOCK, err);
+	place_path(live, &j->place, &j->key, PLACE_LIVE);
+	place_path(lock, &j->place, &j->key, PLACE_LOCK);
 	if (r == 0) {
 		journal_rollback(j);
 		folded = fold_wal(j);
@@ -131,7 +127,8 @@ static bool there(const char *path, const char *tail)
 {
 	char side[PATH_MAX];
 
-	return place_side(side, path, tail, NULL) == 0 && !file_missing(side);
+	place_side(side, path, tail);
+	return !file_missing(side);
 }
 
 static bool any_left(const char *live, const char *rescue, const char *lock)
@@ -156,14 +153,13 @@ int journal_sweep(const struct journal_place *place, const struct task_key *key,
 {
 	char live[PATH_MAX], rescue[PATH_MAX], lock[PATH_MAX];
 	auto_fd int fd = -1;
-	int r = place_path(live, place, key, PLACE_LIVE, err);
+	int r;
 
-	if (r == 0)
-		r = place_path(rescue, place, key, PLACE_RESCUE, err);
-	if (r == 0)
-		r = place_path(lock, place, key, PLACE_LOCK, err);
-	if (r < 0 || !file_missing(live) || !any_left(live, rescue, lock))
-		return r;
+	place_path(live, place, key, PLACE_LIVE);
+	place_path(rescue, place, key, PLACE_RESCUE);
+	place_path(lock, place, key, PLACE_LOCK);
+	if (!file_missing(live) || !any_left(live, rescue, lock))
+		return 0;
 	r = journal_lock(place, key, &fd, err);
 	/* Under the lock: nobody makes the task meanwhile. */
 	if (r == 0 && file_missing(live))
@@ -186,12 +182,12 @@ static int sweep_one(struct sweep *s, const char *path, bool draft, struct err *
 {
 	char live[PATH_MAX], lock[PATH_MAX];
 	auto_fd int fd = -1;
-	int r = place_path(live, s->place, &s->walk.key, PLACE_LIVE, err);
+	int r;
 
-	if (r == 0)
-		r = place_path(lock, s->place, &s->walk.key, PLACE_LOCK, err);
-	if (r < 0 || (!draft && !file_missing(live)))
-		return r;
+	place_path(live, s->place, &s->walk.key, PLACE_LIVE);
+	place_path(lock, s->place, &s->walk.key, PLACE_LOCK);
+	if (!draft && !file_missing(live))
+		return 0;
 	r = journal_lock(s->place, &s->walk.key, &fd, err);
 	if (r == -EAGAIN)
 		return 0;

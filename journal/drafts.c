@@ -78,10 +78,8 @@ int drafts_prune(const struct journal_place *place, struct err *err)
 {
 	struct walk done = { .file = drop_half };
 	char torn[PATH_MAX];
-	int n = snprintf(torn, sizeof(torn), "%s/torn", place->root);
 
-	if (n < 0 || (size_t)n >= sizeof(torn))
-		return err_set(err, ENAMETOOLONG, "%s", place->root);
+	(void)snprintf(torn, sizeof(torn), "%s/torn", place->root);
 	each_name(torn, drop_draft);
 	each_name(place->run, drop_copy);
 	return walk(&done, place->root, "done", err);

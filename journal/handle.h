@@ -11,7 +11,7 @@
 
 struct journal {
 	struct sql sql;
-	struct journal_place place; /* NULLs for a file opened by its path */
+	struct journal_place place; /* empty for a file opened by its path */
 	struct task_key key;
 	char *file;     /* the database's path                          */
 	char *torn;     /* what stood there before, set aside; or NULL   */

@@ -60,14 +60,15 @@
 #define JOURNAL_BUSY_MS 50     /* milliseconds */
 #define JOURNAL_ID_MAX  76     /* bytes of an id or a namespace, containerd's limit */
 #define JOURNAL_DAEMON  12     /* hex digits */
+#define JOURNAL_PLACE_MAX 256  /* bytes of <root>, of <run>: SQLite opens no path over 504 */
 #define JOURNAL_TEXT_MAX 65536 /* bytes of one want, have or error text */
 
 struct journal;
 
-/* Where journals are. Both absolute; lent for as long as handles are open. */
+/* Where journals are: made by journal_place_make(), so that all names below fit. */
 struct journal_place {
-	const char *root; /* e.g. /var/lib/urunc/journal */
-	const char *run;  /* e.g. /run/urunc */
+	char root[JOURNAL_PLACE_MAX + 1]; /* e.g. /var/lib/urunc/journal */
+	char run[JOURNAL_PLACE_MAX + 1];  /* e.g. /run/urunc */
 };
 
 /* Whose task. */
@@ -124,6 +125,10 @@ enum journal_open {
 };
 
 /* ---- a task's file ------------------------------------------------------- */
+
+/* Both absolute, and copied. -ENAMETOOLONG: one is over JOURNAL_PLACE_MAX bytes. */
+int journal_place_make(struct journal_place *ret, const char *root, const char *run,
+		       struct err *err);
 
 /* Fill @ret->daemon from containerd's address; -EINVAL if ns or id break the
  * identifier rules: 1 to 76 of [A-Za-z0-9], in runs joined by single . _ or -. */
@@ -238,7 +243,8 @@ int journal_list(const struct journal_place *place, enum journal_where where,
 		 int (*visit)(void *arg, const struct task_key *key, const char *file),
 		 void *arg, struct err *err);
 
-/* Open one done/ file, by the path that journal_list() gave, to read. */
+/* Open one done/ file, by the path that journal_list() gave, to read. -ENOENT; -EINVAL: it
+ * has no name of a finished task; -ENAMETOOLONG. */
 int journal_open_file(struct journal **ret, const char *file, struct err *err);
 
 const char *journal_file(const struct journal *j);           /* lent; beside it the -wal */

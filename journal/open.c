@@ -56,10 +56,10 @@ int journal_lock(const struct journal_place *place, const struct task_key *key, 
 {
 	char path[PATH_MAX];
 	pid_t who = 0;
-	int r = place_path(path, place, key, PLACE_LOCK, err);
+	int r;
 
-	if (r == 0)
-		r = lock_take(path, ret, &who, err);
+	place_path(path, place, key, PLACE_LOCK);
+	r = lock_take(path, ret, &who, err);
 	if (r != -EAGAIN || !who)
 		return r;
 	if (who < 0)
@@ -77,8 +77,8 @@ static void unlink_lock(struct journal *j)
 {
 	char path[PATH_MAX];
 
-	if (place_path(path, &j->place, &j->key, PLACE_LOCK, NULL) == 0)
-		(void)unlink(path);
+	place_path(path, &j->place, &j->key, PLACE_LOCK);
+	(void)unlink(path);
 }
 
 /* Raise the lease: from here on a former owner's writes change nothing (J2). */
@@ -106,10 +106,8 @@ static int can_make(const char *file, const char *tail, struct err *err)
 {
 	char path[PATH_MAX];
 	auto_fd int fd = -1;
-	int r = place_side(path, file, tail, err);
 
-	if (r < 0)
-		return r;
+	place_side(path, file, tail);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return fd < 0 ? err_set(err, errno, "make %s", path) : 0;
 }
@@ -217,12 +215,10 @@ static int own(struct journal *j, const char *live, const char *rescue, struct e
 static int copy_database(const char *from, const char *to, struct err *err)
 {
 	char wal[PATH_MAX], wal_to[PATH_MAX];
-	int r = place_side(wal, from, "-wal", err);
+	int r = file_mkparents(to, 0700, err);
 
-	if (r == 0)
-		r = place_side(wal_to, to, "-wal", err);
-	if (r == 0)
-		r = file_mkparents(to, 0700, err);
+	place_side(wal, from, "-wal");
+	place_side(wal_to, to, "-wal");
 	if (r == 0)
 		r = place_drop_sides(to, err);
 	if (r == 0 && !file_missing(wal))
@@ -263,8 +259,8 @@ static bool has_content(const char *path)
 {
 	char wal[PATH_MAX];
 
-	return has_bytes(path) || place_side(wal, path, "-wal", NULL) < 0 ||
-	       (!file_missing(wal) && has_bytes(wal));
+	place_side(wal, path, "-wal");
+	return has_bytes(path) || (!file_missing(wal) && has_bytes(wal));
 }
 
 static int keep_torn(struct journal *j, const char *from, char torn[PATH_MAX], struct err *err)
@@ -275,8 +271,6 @@ static int keep_torn(struct journal *j, const char *from, char torn[PATH_MAX], s
 	if (!has_content(from))
 		return 0;
 	r = place_torn_name(torn, &j->place, &j->key, err);
-	if (r == 0 && strlen(torn) >= ERR_TEXT_MAX)
-		r = err_set(err, ENAMETOOLONG, "%s", torn);
 	return r == 0 ? copy_database(from, torn, err) : r;
 }
 
@@ -319,17 +313,15 @@ static int set_aside(struct journal *j, const char *live, const char *rescue, st
  */
 static int read_copy(struct journal *j, const char *run, struct err *err)
 {
-	char dir[PATH_MAX], copy[PATH_MAX + 8];
-	int r, n = snprintf(dir, sizeof(dir), "%s/read.XXXXXX", run);
+	char dir[PATH_MAX], copy[PATH_MAX];
+	int r = file_mkdirs(run, 0700, err);
 
-	if (n < 0 || (size_t)n >= sizeof(dir))
-		return err_set(err, ENAMETOOLONG, "%s", run);
-	r = file_mkdirs(run, 0700, err);
 	if (r < 0)
 		return r;
+	place_side(dir, run, "/read.XXXXXX");
 	if (!mkdtemp(dir))
 		return err_set(err, errno, "make folder %s", dir);
-	snprintf(copy, sizeof(copy), "%s/db", dir);
+	place_side(copy, dir, "/db");
 	r = copy_database(j->file, copy, err);
 	if (r == 0)
 		r = sql_open(&j->sql, copy, SQL_READ, false, err);
@@ -371,12 +363,10 @@ static int enter(struct journal **ret, const struct journal_place *place,
 {
 	char live[PATH_MAX], rescue[PATH_MAX];
 	struct journal *j;
-	int r = place_path(live, place, key, PLACE_LIVE, err);
+	int r = 0;
 
-	if (r == 0)
-		r = place_path(rescue, place, key, PLACE_RESCUE, err);
-	if (r < 0)
-		return r;
+	place_path(live, place, key, PLACE_LIVE);
+	place_path(rescue, place, key, PLACE_RESCUE);
 	if (way != create && file_missing(live)) /* without leaving a lock file behind */
 		return say_missing(key, err);
 	j = handle_make(place, key);
@@ -433,10 +423,11 @@ int journal_open_file(struct journal **ret, const char *file, struct err *err)
 {
 	char wal[PATH_MAX];
 	struct journal *j;
-	int r = place_side(wal, file, "-wal", err);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (strlen(file) + sizeof("-wal") > sizeof(wal))
+		return err_set(err, ENAMETOOLONG, "%s", file);
+	place_side(wal, file, "-wal");
 	if (file_missing(file))
 		return err_say(err, ENOENT, "there is no %s in the history", file);
 	j = handle_make(NULL, NULL);
@@ -460,14 +451,15 @@ bool journal_has_lock(const struct journal_place *place, const struct task_key *
 {
 	char path[PATH_MAX];
 
-	return place_path(path, place, key, PLACE_LOCK, NULL) < 0 || !file_missing(path);
+	place_path(path, place, key, PLACE_LOCK);
+	return !file_missing(path);
 }
 
 int journal_owner(const struct journal_place *place, const struct task_key *key, pid_t *ret,
 		  struct err *err)
 {
 	char path[PATH_MAX];
-	int r = place_path(path, place, key, PLACE_LOCK, err);
 
-	return r == 0 ? lock_look(path, ret, err) : r;
+	place_path(path, place, key, PLACE_LOCK);
+	return lock_look(path, ret, err);
 }

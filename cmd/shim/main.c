@@ -23,9 +23,9 @@ int shim_begin(struct shim *shim, struct err *err)
 
 	if (rc < 0)
 		return rc;
-	shim->place.root = shim->config.journal;
-	shim->place.run = shim->config.run;
-	rc = node_linux_new(&shim->node, err);
+	rc = journal_place_make(&shim->place, shim->config.journal, shim->config.run, err);
+	if (rc == 0)
+		rc = node_linux_new(&shim->node, err);
 	if (rc < 0)
 		return rc;
 	shim->engine = (struct engine){ .node = shim->node, .config = &shim->config };

@@ -16,7 +16,7 @@
 struct shim {
 	struct flags flags;
 	struct config config;
-	struct journal_place place; /* lent from config */
+	struct journal_place place; /* of config */
 	struct node *node;
 	struct engine engine;
 	struct task_key key;

@@ -30,7 +30,7 @@ struct ctl {
 	char **argv;
 	struct out out;
 	struct config config;
-	struct journal_place place; /* lent from config */
+	struct journal_place place; /* of config */
 	struct node *node;          /* NULL if the verb does not look at the host */
 	struct engine engine;
 };

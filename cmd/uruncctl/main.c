@@ -82,7 +82,9 @@ static int prepare(struct ctl *ctl, struct err *err)
 		return r;
 	if (ctl->config.by_env)
 		(void)fprintf(stderr, "config from URUNC_CONFIG: %s\n", ctl->config.file);
-	ctl->place = (struct journal_place){ .root = ctl->config.journal, .run = ctl->config.run };
+	r = journal_place_make(&ctl->place, ctl->config.journal, ctl->config.run, err);
+	if (r < 0)
+		return r;
 	if (ctl->verb->need == NEED_JOURNAL)
 		return 0;
 	r = node_linux_new(&ctl->node, err);

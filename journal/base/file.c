@@ -43,42 +43,6 @@ static int read_upto(int fd, char *buf, size_t max, size_t *len)
 	return 0;
 }
 
-int file_read(const char *path, size_t max, char **ret, size_t *len, struct err *err)
-{
-	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	auto_free char *buf = NULL;
-	size_t size = 0, n = 0;
-	char *grown;
-	int r;
-
-	if (fd < 0)
-		return err_set(err, errno, "open %s", path);
-	/* Files in /proc have no size: grow until one byte more than allowed. */
-	do {
-		size = size ? size * 2 : 4096;
-		if (size > max + 1)
-			size = max + 1;
-		grown = realloc(buf, size + 1);
-		if (!grown)
-			return err_set(err, ENOMEM, "read %s", path);
-		buf = grown;
-		size_t got = 0;
-
-		r = read_upto(fd, buf + n, size - n, &got);
-		if (r < 0)
-			return err_set(err, -r, "read %s", path);
-		n += got;
-	} while (n == size && n <= max);
-	if (n > max)
-		return err_say(err, EFBIG, "%s is longer than %zu bytes, which is too long for it",
-			       path, max);
-	buf[n] = '\0';
-	if (len)
-		*len = n;
-	*ret = TAKE_PTR(buf);
-	return 0;
-}
-
 static int write_all(int fd, const char *data, size_t len)
 {
 	ssize_t r;
@@ -118,7 +82,7 @@ int file_draft(char ret[PATH_MAX], const char *path, struct err *err)
 	int at = slash ? (int)(slash + 1 - path) : 0;
 	int n = snprintf(ret, PATH_MAX, "%.*s.%s.new", at, path, path + at);
 
-	return n < 0 || n >= PATH_MAX ? err_set(err, ENAMETOOLONG, "%s", path) : 0;
+	return (size_t)n >= PATH_MAX ? err_set(err, ENAMETOOLONG, "%s", path) : 0;
 }
 
 static int draft_open(struct draft *d, const char *path, mode_t mode, struct err *err)
@@ -197,10 +161,8 @@ int file_mkdirs(const char *path, mode_t mode, struct err *err)
 
 	if (mkdir(path, mode) == 0 || errno == EEXIST)
 		return 0;
-	if (errno != ENOENT)
+	if (errno != ENOENT) /* ENAMETOOLONG: it is PATH_MAX bytes or more */
 		return err_set(err, errno, "make folder %s", path);
-	if (n >= sizeof(part))
-		return err_set(err, ENAMETOOLONG, "%s", path);
 	memcpy(part, path, n + 1);
 	while ((at = strchr(at + 1, '/'))) {
 		*at = '\0';

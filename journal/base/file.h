@@ -17,16 +17,6 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/**
- * file_read() - a whole file into memory
- * @max:	the most that is accepted, in bytes
- * @ret:	NUL-terminated; the caller's to free()
- * @len:	without the NUL; may be NULL
- *
- * Return: 0; -ENOENT; -EFBIG over @max; -EISDIR.
- */
-int file_read(const char *path, size_t max, char **ret, size_t *len, struct err *err);
-
 /* Replace or make @path: readers see the old or the new text. Written beside it as its
  * draft, then renamed. One writer at a time. Not durable: see file_sync(). */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct err *err);

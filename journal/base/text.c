@@ -38,20 +38,6 @@ int text_int64(const char *s, int64_t min, int64_t max, int64_t *ret)
 	return 0;
 }
 
-int text_uint64(const char *s, uint64_t min, uint64_t max, uint64_t *ret)
-{
-	unsigned long long v;
-
-	if (!s || !all_digits(s))
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(s, NULL, 10);
-	if (errno || v < min || v > max)
-		return -ERANGE;
-	*ret = v;
-	return 0;
-}
-
 bool text_is_identifier(const char *s, size_t max)
 {
 	bool joint = true; /* a joint must stand between two runs, so not here */

@@ -11,14 +11,13 @@
 #include <stdint.h>
 
 /*
- * The whole of @s is one decimal number between @min and @max: digits, for the
- * signed one after an optional '-'; no blanks, no '+', no other base. *ret is set
+ * The whole of @s is one decimal number between @min and @max: digits,
+ * after an optional '-'; no blanks, no '+', no other base. *ret is set
  * only on success.
  *
  * Return: 0; -EINVAL not such a number (or NULL); -ERANGE out of range.
  */
 int text_int64(const char *s, int64_t min, int64_t max, int64_t *ret);
-int text_uint64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 
 /* containerd's identifiers: 1 to @max bytes of [A-Za-z0-9], in runs joined by a
  * single '.', '_' or '-'. So never a path, a hidden file, or an option. */

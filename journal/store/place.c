@@ -32,49 +32,63 @@ int task_key_make(struct task_key *ret, const char *address, const char *ns, con
 	return 0;
 }
 
-__attribute__((format(printf, 3, 4))) static int
-make_path(char ret[PATH_MAX], struct err *err, const char *fmt, ...)
+static bool copy_name(char *ret, size_t max, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n >= max)
+		return false;
+	memcpy(ret, name, n + 1);
+	return true;
+}
+
+int journal_place_make(struct journal_place *ret, const char *root, const char *run,
+		       struct err *err)
+{
+	const char *far = copy_name(ret->root, sizeof(ret->root), root) ? NULL : root;
+
+	if (!copy_name(ret->run, sizeof(ret->run), run))
+		far = run;
+	return far ? err_say(err, ENAMETOOLONG, "the folder %s has a name of over %d bytes; "
+			     "journals are kept in one with a shorter name", far,
+			     JOURNAL_PLACE_MAX) : 0;
+}
+
+__attribute__((format(printf, 2, 3))) static void
+make_path(char ret[PATH_MAX], const char *fmt, ...)
 {
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(ret, PATH_MAX, fmt, ap);
+	(void)vsnprintf(ret, PATH_MAX, fmt, ap);
 	va_end(ap);
-	return n < 0 || n >= PATH_MAX ? err_set(err, ENAMETOOLONG, "%s", ret) : 0;
 }
 
-int place_path(char ret[PATH_MAX], const struct journal_place *place,
-	       const struct task_key *key, enum place_file which, struct err *err)
+void place_path(char ret[PATH_MAX], const struct journal_place *place,
+		const struct task_key *key, enum place_file which)
 {
-	switch (which) {
-	case PLACE_LIVE:
-		return make_path(ret, err, "%s/live/%s/%s/%s.db", place->root, key->daemon,
-				 key->ns, key->id);
-	case PLACE_RESCUE:
-		return make_path(ret, err, "%s/rescue/%s/%s/%s.db", place->run, key->daemon,
-				 key->ns, key->id);
-	case PLACE_LOCK:
-		break;
-	}
-	return make_path(ret, err, "%s/lock/%s/%s/%s", place->run, key->daemon, key->ns, key->id);
+	static const char *const part[] = { "live", "rescue", "lock" };
+
+	make_path(ret, "%s/%s/%s/%s/%s%s", which == PLACE_LIVE ? place->root : place->run,
+		  part[which], key->daemon, key->ns, key->id, which == PLACE_LOCK ? "" : ".db");
 }
 
-int place_side(char ret[PATH_MAX], const char *path, const char *tail, struct err *err)
+void place_side(char ret[PATH_MAX], const char *path, const char *tail)
 {
-	return make_path(ret, err, "%s%s", path, tail);
+	make_path(ret, "%s%s", path, tail);
 }
 
 int place_drop_sides(const char *path, struct err *err)
 {
 	char side[PATH_MAX];
-	int r = place_side(side, path, "-wal", err);
+	int r;
 
-	if (r == 0)
-		r = file_unlink(side, err);
-	if (r == 0)
-		r = place_side(side, path, "-shm", err);
-	return r == 0 ? file_unlink(side, err) : r;
+	place_side(side, path, "-wal");
+	r = file_unlink(side, err);
+	if (r < 0)
+		return r;
+	place_side(side, path, "-shm");
+	return file_unlink(side, err);
 }
 
 int place_done_name(char ret[PATH_MAX], const struct journal_place *place,
@@ -84,10 +98,9 @@ int place_done_name(char ret[PATH_MAX], const struct journal_place *place,
 	int r;
 
 	do {
-		r = make_path(ret, err, "%s/done/%s/%s/%s.%lld.db", place->root, key->daemon,
-			      key->ns, key->id, (long long)ms++);
-		if (r == 0)
-			r = file_look(ret, err);
+		make_path(ret, "%s/done/%s/%s/%s.%lld.db", place->root, key->daemon, key->ns,
+			  key->id, (long long)ms++);
+		r = file_look(ret, err);
 	} while (r == 1);
 	return r < 0 ? r : file_mkparents(ret, 0700, err);
 }
@@ -99,10 +112,9 @@ int place_torn_name(char ret[PATH_MAX], const struct journal_place *place,
 	int r;
 
 	do {
-		r = make_path(ret, err, "%s/torn/%s.%s.%s.%lld.db", place->root, key->daemon,
-			      key->ns, key->id, (long long)ms++);
-		if (r == 0)
-			r = file_look(ret, err);
+		make_path(ret, "%s/torn/%s.%s.%s.%lld.db", place->root, key->daemon, key->ns,
+			  key->id, (long long)ms++);
+		r = file_look(ret, err);
 	} while (r == 1);
 	return r < 0 ? r : file_mkparents(ret, 0700, err);
 }
@@ -116,16 +128,6 @@ static char *take_last(char *path)
 		return NULL;
 	*slash = '\0';
 	return slash + 1;
-}
-
-static bool copy_name(char *ret, size_t max, const char *name)
-{
-	size_t n = strlen(name);
-
-	if (n >= max)
-		return false;
-	memcpy(ret, name, n + 1);
-	return true;
 }
 
 int place_parse_done(const char *path, struct task_key *ret, int64_t *ms)

@@ -14,12 +14,12 @@
  * written is called ".<name>.new" (file.h). */
 enum place_file { PLACE_LIVE, PLACE_RESCUE, PLACE_LOCK };
 
-/* -ENAMETOOLONG */
-int place_path(char ret[PATH_MAX], const struct journal_place *place,
-	       const struct task_key *key, enum place_file which, struct err *err);
+/* No name can be too long: a journal_place leaves room for the longest. */
+void place_path(char ret[PATH_MAX], const struct journal_place *place,
+		const struct task_key *key, enum place_file which);
 
-/* @path with "-wal" or "-shm" behind. */
-int place_side(char ret[PATH_MAX], const char *path, const char *tail, struct err *err);
+/* @path, which is below a place, with "-wal" or "-shm" behind. */
+void place_side(char ret[PATH_MAX], const char *path, const char *tail);
 
 /* Remove the -wal and -shm of a database that is not there (any more). */
 int place_drop_sides(const char *path, struct err *err);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -178,15 +179,14 @@ static int set_up(struct sql *q, enum sql_open how, struct err *err)
 }
 
 /* A URI, because only there "immutable" can be said; %, ? and # are escaped. */
-static int make_uri(const char *file, bool immutable, char *ret, size_t max)
+#define URI_MAX (sizeof("file:?immutable=1") + 3 * PATH_MAX)
+static void make_uri(const char *file, bool immutable, char ret[URI_MAX])
 {
 	static const char hex[] = "0123456789ABCDEF";
 	size_t n = 5;
 
 	memcpy(ret, "file:", 5);
 	for (; *file; file++) {
-		if (n + 16 > max)
-			return -ENAMETOOLONG;
 		if (strchr("%?#", *file)) {
 			ret[n++] = '%';
 			ret[n++] = hex[(unsigned char)*file >> 4];
@@ -196,7 +196,6 @@ static int make_uri(const char *file, bool immutable, char *ret, size_t max)
 		}
 	}
 	strcpy(ret + n, immutable ? "?immutable=1" : "");
-	return 0;
 }
 
 /*
@@ -244,15 +243,14 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 {
 	int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
 		    (how == SQL_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-	char uri[4096];
-	int r = make_uri(file, immutable, uri, sizeof(uri));
+	char uri[URI_MAX];
+	int r = 0;
 
+	make_uri(file, immutable, uri);
 	memset(q, 0, sizeof(*q));
 	q->file = file;
 	spare_memory();
 	be_patient();
-	if (r < 0)
-		return err_set(err, -r, "journal %s", file);
 	if (sqlite3_open_v2(uri, &q->db, flags, NULL) != SQLITE_OK)
 		r = sql_fail(q, "open", err);
 	if (r == 0 && how == SQL_WRITE && sqlite3_db_readonly(q->db, "main") == 1) {

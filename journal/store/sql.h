@@ -67,7 +67,7 @@ enum sql_open { SQL_READ, SQL_WRITE };
 
 /**
  * sql_open() - connect to a file that exists, and check that it is a journal of ours
- * @file:	lent as long as the connection is open
+ * @file:	shorter than PATH_MAX, lent as long as the connection is open
  * @immutable:	(READ) nobody writes it and it has no WAL: needs no shared memory
  *
  * Return: 0; -ENOENT; -EUCLEAN no database, empty, or not ours; -EPROTO a newer

@@ -251,10 +251,11 @@ static const char *setting(const char *name)
 	exit(2);
 }
 
-static int places(struct sweep *s, char *room, size_t size)
+static int places(struct sweep *s)
 {
 	struct life *l = &s->round.life;
 	const char *root = setting("T");
+	char except[PATH_MAX], journal[PATH_MAX], run[PATH_MAX];
 	struct err err = ERR_INIT;
 
 	l->daemon = setting("DAEMON");
@@ -264,16 +265,16 @@ static int places(struct sweep *s, char *room, size_t size)
 	l->id = "v";
 	l->log = -1;
 	snprintf(l->root, sizeof(l->root), "%s", root);
-	snprintf(room, size, "%s/except", root);
-	if (!picture_except(&s->round.places, room)) {
-		fprintf(stderr, "calls: can't use the patterns in %s\n", room);
+	snprintf(except, sizeof(except), "%s/except", root);
+	if (!picture_except(&s->round.places, except)) {
+		fprintf(stderr, "calls: can't use the patterns in %s\n", except);
 		return -1;
 	}
-	snprintf(room, size, "%s/journal%c%s/run", root, 0, root);
-	l->place.root = room;
-	l->place.run = room + strlen(room) + 1;
+	snprintf(journal, sizeof(journal), "%s/journal", root);
+	snprintf(run, sizeof(run), "%s/run", root);
 	s->round.places.root = l->root;
-	if (task_key_make(&l->key, l->daemon, l->ns, l->id, &err) == 0)
+	if (journal_place_make(&l->place, journal, run, &err) == 0 &&
+	    task_key_make(&l->key, l->daemon, l->ns, l->id, &err) == 0)
 		return 0;
 	fprintf(stderr, "calls: %s\n", err.text);
 	return -1;
@@ -307,14 +308,13 @@ static int famine_begin(struct sweep *s)
 int main(int argc, char **argv)
 {
 	struct sweep s = { .failing = false };
-	char room[2 * PATH_MAX];
 
 	if (options(&s, argc, argv) < 0) {
 		fputs("usage: calls [-e | -m] [-k STRIDE] [-t SECONDS] [-s SEED] [-p POINT] SHIM CTL\n",
 		      stderr);
 		return 2;
 	}
-	if (places(&s, room, sizeof(room)) < 0)
+	if (places(&s) < 0)
 		return 2;
 	if (s.starving && famine_begin(&s) < 0)
 		return 2;

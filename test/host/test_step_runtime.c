@@ -97,7 +97,7 @@ static void open_bed(struct bed *b, const char *runtime, const char *program)
 	b->config = (struct config){ .journal = b->journal, .run = b->run, .runtime = (char *)"",
 				     .file = (char *)"", .runtime_timeout_s = 30 };
 	b->engine = (struct engine){ .node = b->node, .config = &b->config };
-	b->place = (struct journal_place){ .root = b->journal, .run = b->run };
+	must(journal_place_make(&b->place, b->journal, b->run, &b->err), &b->err);
 	must(task_key_make(&b->key, "/c.sock", "default", "c1", &b->err), &b->err);
 	must(journal_open(&b->j, &b->place, &b->key, JOURNAL_CREATE, &b->err), &b->err);
 	fill_task(b, runtime);

@@ -178,7 +178,7 @@ int bench_open(void **state)
 	assert_non_null(mkdtemp(b->folder));
 	(void)snprintf(b->root, sizeof(b->root), "%s/journal", b->folder);
 	(void)snprintf(b->run, sizeof(b->run), "%s/run", b->folder);
-	b->place = (struct journal_place){ .root = b->root, .run = b->run };
+	assert_int_equal(journal_place_make(&b->place, b->root, b->run, &err), 0);
 	assert_int_equal(task_key_make(&b->key, "/run/c.sock", "default", "t1", &err), 0);
 	b->sim = sim_new();
 	sim_node_init(&b->node, b->sim);

@@ -20,7 +20,7 @@ void test_place_make(struct test_place *p, const char *where)
 	assert_non_null(mkdtemp(p->top));
 	snprintf(p->root, sizeof(p->root), "%s/root", p->top);
 	snprintf(p->run, sizeof(p->run), "%s/run", p->top);
-	p->place = (struct journal_place){ p->root, p->run };
+	assert_int_equal(journal_place_make(&p->place, p->root, p->run, NULL), 0);
 }
 
 void test_place_remove(struct test_place *p)
@@ -67,6 +67,17 @@ void test_live_path(const struct test_place *p, const char *id, const char *tail
 
 	snprintf(ret, PATH_MAX, "%s/live/%s/%s/%s.db%s", p->root, key.daemon, key.ns, key.id,
 		 tail);
+}
+
+char *test_read(const char *path, size_t *len)
+{
+	char *text = malloc(1 << 20);
+	FILE *f = fopen(path, "re");
+
+	assert_non_null(f);
+	*len = fread(text, 1, 1 << 20, f);
+	fclose(f);
+	return text;
 }
 
 static int count(void *arg, const struct task_key *key, const char *file)

@@ -31,6 +31,9 @@ struct journal *test_open(const struct test_place *p, const char *id, enum journ
 void test_live_path(const struct test_place *p, const char *id, const char *tail,
 		    char ret[PATH_MAX]);
 
+/* All of a file, of up to 1 MiB; the caller's to free(). */
+char *test_read(const char *path, size_t *len);
+
 /* How many tasks are listed there. */
 int test_count(const struct test_place *p, enum journal_where where);
 

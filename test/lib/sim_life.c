@@ -57,7 +57,8 @@ void stage_place(struct stage *s)
 		abort();
 	(void)snprintf(s->root, sizeof(s->root), "%s/journal", s->folder);
 	(void)snprintf(s->run, sizeof(s->run), "%s/run", s->folder);
-	s->place = (struct journal_place){ .root = s->root, .run = s->run };
+	if (journal_place_make(&s->place, s->root, s->run, NULL) < 0)
+		abort();
 }
 
 void stage_open(struct stage *s)

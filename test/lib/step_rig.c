@@ -58,7 +58,7 @@ void rig_open(struct rig *rig, const char *kind, const char *want)
 	assert_non_null(mkdtemp(rig->dir));
 	(void)snprintf(rig->root, sizeof(rig->root), "%s/journal", rig->dir);
 	(void)snprintf(rig->run, sizeof(rig->run), "%s/run", rig->dir);
-	rig->place = (struct journal_place){ .root = rig->root, .run = rig->run };
+	must(journal_place_make(&rig->place, rig->root, rig->run, &err), &err);
 	must(task_key_make(&key, "/c.sock", "default", "c1", &err), &err);
 	must(journal_open(&rig->j, &rig->place, &key, JOURNAL_CREATE, &err), &err);
 	make_task(rig);

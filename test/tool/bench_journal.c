@@ -174,7 +174,8 @@ int main(int argc, char **argv)
 	}
 	snprintf(b.root, sizeof(b.root), "%s/root", dir);
 	snprintf(b.run, sizeof(b.run), "%s/run", dir);
-	b.place = (struct journal_place){ b.root, b.run };
+	if (journal_place_make(&b.place, b.root, b.run, NULL) < 0)
+		return 1;
 	printf("%-44s %8s %8s %8s\n", "microseconds", "best", "median", "p99");
 	measure(&b, "create", ROUNDS, create, shut);
 	b.n = 0;

@@ -266,7 +266,8 @@ int main(int argc, char **argv)
 	m.folder = argv[2];
 	m.ns = argv[3];
 	r = config_load(&config, NULL, &err);
-	m.place = (struct journal_place){ .root = config.journal, .run = config.run };
+	if (r == 0)
+		r = journal_place_make(&m.place, config.journal, config.run, &err);
 	if (r == 0)
 		r = node_linux_new(&m.node, &err);
 	if (r == 0)

@@ -41,16 +41,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void assert_content(struct world *w, const char *path, const char *want, size_t len)
+static void assert_content(const char *path, const char *want, size_t len)
 {
-	char *text = NULL;
-	size_t n = 0;
+	size_t n;
+	char *text = test_read(path, &n);
 
-	if (file_read(path, 1 << 20, &text, &n, &w->err) < 0)
-		fail_msg("%s", w->err.text);
 	assert_int_equal(n, len);
 	assert_memory_equal(text, want, len);
-	assert_int_equal(text[n], '\0');
 	free(text);
 }
 
@@ -60,11 +57,11 @@ static void what_was_replaced_is_read_back(void **state)
 	struct stat st;
 
 	assert_int_equal(file_replace(w->path, "old", 3, 0640, &w->err), 0);
-	assert_content(w, w->path, "old", 3);
+	assert_content(w->path, "old", 3);
 	assert_int_equal(file_replace(w->path, "a\0b", 3, 0600, &w->err), 0);
-	assert_content(w, w->path, "a\0b", 3);
+	assert_content(w->path, "a\0b", 3);
 	assert_int_equal(file_replace(w->path, "", 0, 0600, &w->err), 0);
-	assert_content(w, w->path, "", 0);
+	assert_content(w->path, "", 0);
 	assert_int_equal(stat(w->path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
@@ -82,37 +79,6 @@ static void nothing_stays_of_a_replace_that_failed(void **state)
 	assert_int_equal(file_replace("/nowhere/file", "x", 1, 0600, &w->err), -ENOENT);
 }
 
-static void reading_is_bounded(void **state)
-{
-	struct world *w = *state;
-	char big[10000], *text = NULL;
-	size_t n = 0;
-
-	memset(big, 'x', sizeof(big));
-	assert_int_equal(file_replace(w->path, big, sizeof(big), 0600, &w->err), 0);
-	assert_int_equal(file_read(w->path, sizeof(big) - 1, &text, &n, &w->err), -EFBIG);
-	assert_null(text);
-	for (size_t max = sizeof(big); max < sizeof(big) + 3; max++) {
-		assert_int_equal(file_read(w->path, max, &text, &n, &w->err), 0);
-		assert_int_equal(n, sizeof(big));
-		free(text);
-		text = NULL;
-	}
-	assert_int_equal(file_read("/nowhere", 10, &text, NULL, &w->err), -ENOENT);
-	assert_int_equal(file_read(w->p.top, 10, &text, NULL, &w->err), -EISDIR);
-}
-
-static void files_without_a_size_are_read_whole(void **state)
-{
-	struct world *w = *state;
-	char *text = NULL;
-	size_t n;
-
-	assert_int_equal(file_read("/proc/self/mountinfo", 1 << 20, &text, &n, &w->err), 0);
-	assert_true(n > 100 && text[n - 1] == '\n');
-	free(text);
-}
-
 static void a_copy_of_any_size_is_the_same(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 16383, 16384, 16385, 100000 };
@@ -125,10 +91,10 @@ static void a_copy_of_any_size_is_the_same(void **state)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		assert_int_equal(file_replace(w->path, data, sizes[i], 0600, &w->err), 0);
 		assert_int_equal(file_copy(w->path, copy, 0600, &w->err), 0);
-		assert_content(w, copy, data, sizes[i]);
+		assert_content(copy, data, sizes[i]);
 	}
 	assert_int_equal(file_copy("/nowhere", copy, 0600, &w->err), -ENOENT);
-	assert_content(w, copy, data, 100000);
+	assert_content(copy, data, 100000);
 	free(data);
 }
 
@@ -149,6 +115,19 @@ static void folders_are_made_with_all_above(void **state)
 	assert_int_equal(file_replace(path, "x", 1, 0600, &w->err), 0);
 	snprintf(path, sizeof(path), "%s/x/y/file/z", w->p.top);
 	assert_int_equal(file_mkdirs(path, 0700, &w->err), -ENOTDIR);
+}
+
+static void below_a_link_to_nowhere_no_folder_is_made(void **state)
+{
+	struct world *w = *state;
+	char path[PATH_MAX], want[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/link", w->p.top);
+	assert_int_equal(symlink("/nowhere", path), 0);
+	snprintf(want, sizeof(want), "make folder %s/a: No such file or directory", path);
+	strcat(path, "/a/b");
+	assert_int_equal(file_mkdirs(path, 0700, &w->err), -ENOENT);
+	assert_string_equal(w->err.text, want);
 }
 
 static void removing_what_is_not_there_is_fine(void **state)
@@ -178,10 +157,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(what_was_replaced_is_read_back),
 		T(nothing_stays_of_a_replace_that_failed),
-		T(reading_is_bounded),
-		T(files_without_a_size_are_read_whole),
 		T(a_copy_of_any_size_is_the_same),
 		T(folders_are_made_with_all_above),
+		T(below_a_link_to_nowhere_no_folder_is_made),
 		T(removing_what_is_not_there_is_fine),
 		T(flushing_names_what_it_can_not_flush),
 	};

@@ -124,6 +124,20 @@ static void a_reader_that_left_ends_nobody(void **state)
 	p->fd[0] = -1;
 }
 
+/* poll(2) then has an error to tell, and no room. */
+static void a_full_pipe_whose_reader_left_is_not_written(void **state)
+{
+	struct pipe *p = *state;
+	char line[4096] = "";
+
+	fcntl(p->fd[1], F_SETFL, O_NONBLOCK);
+	while (write(p->fd[1], line, sizeof(line)) > 0)
+		;
+	assert_int_equal(errno, EAGAIN);
+	fcntl(p->fd[1], F_SETFL, 0);
+	a_reader_that_left_ends_nobody(state);
+}
+
 static void levels_have_names(void **state)
 {
 	enum log_level l = LOG_INFO;
@@ -147,6 +161,7 @@ int main(void)
 		T(a_long_line_loses_its_tail_and_stays_a_line),
 		T(a_full_pipe_holds_nobody_up),
 		T(a_reader_that_left_ends_nobody),
+		T(a_full_pipe_whose_reader_left_is_not_written),
 		cmocka_unit_test(levels_have_names),
 	};
 

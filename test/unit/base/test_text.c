@@ -20,7 +20,6 @@ static int64_t i64(const char *s)
 
 static void a_number_is_read_to_its_limits(void **state)
 {
-	uint64_t u;
 
 	(void)state;
 	assert_int_equal(i64("0"), 0);
@@ -28,8 +27,6 @@ static void a_number_is_read_to_its_limits(void **state)
 	assert_int_equal(i64("007"), 7);
 	assert_true(i64("9223372036854775807") == INT64_MAX);
 	assert_true(i64("-9223372036854775808") == INT64_MIN);
-	assert_int_equal(text_uint64("18446744073709551615", 0, UINT64_MAX, &u), 0);
-	assert_true(u == UINT64_MAX);
 }
 
 static void what_is_not_only_a_number_is_einval(void **state)
@@ -37,40 +34,30 @@ static void what_is_not_only_a_number_is_einval(void **state)
 	static const char *const bad[] = { "", "-", "+1", " 1", "1 ", "1x", "0x1", "1.0", "1e3",
 					   "--1", "\n1", "1\n" };
 	int64_t v = 77;
-	uint64_t u = 77;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(text_int64(bad[i], INT64_MIN, INT64_MAX, &v), -EINVAL);
-		assert_int_equal(text_uint64(bad[i], 0, UINT64_MAX, &u), -EINVAL);
-	}
 	assert_int_equal(text_int64(NULL, 0, 1, &v), -EINVAL);
-	assert_int_equal(text_uint64("-1", 0, UINT64_MAX, &u), -EINVAL);
 	assert_int_equal(v, 77);
-	assert_int_equal(u, 77);
 }
 
 static void what_is_out_of_range_is_erange(void **state)
 {
 	int64_t v = 77;
-	uint64_t u = 77;
 
 	(void)state;
 	assert_int_equal(text_int64("9223372036854775808", INT64_MIN, INT64_MAX, &v), -ERANGE);
-	assert_int_equal(text_uint64("18446744073709551616", 0, UINT64_MAX, &u), -ERANGE);
 	assert_int_equal(text_int64("4", 5, 9, &v), -ERANGE);
 	assert_int_equal(text_int64("10", 5, 9, &v), -ERANGE);
-	assert_int_equal(text_uint64("4", 5, 9, &u), -ERANGE);
-	assert_int_equal(text_uint64("10", 5, 9, &u), -ERANGE);
 	assert_int_equal(v, 77);
-	assert_int_equal(u, 77);
 }
 
 static void identifiers_are_runs_with_single_joints(void **state)
 {
 	static const char *const good[] = { "a", "A9", "a.b", "a_b-c.d", "0", "k8s.io" };
 	static const char *const bad[] = { "", ".", "a.", ".a", "a..b", "a-_b", "a/b", "a b",
-					   "\xc3\xbc", "a\n", "-o" };
+					   "\xc3\xbc", "a\n", "-o", "a[", "a{", "a:" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)

@@ -234,12 +234,13 @@ static void a_place_may_have_any_name(void **state)
 {
 	struct world *w = *state;
 	char root[PATH_MAX / 2], run[PATH_MAX / 2], file[PATH_MAX];
-	const struct journal_place place = { .root = root, .run = run };
+	struct journal_place place;
 	struct task_key key = test_key("c1");
 	struct journal *j;
 
 	(void)snprintf(root, sizeof(root), "%s/100%%41?immutable=1#x", w->p.root);
 	(void)snprintf(run, sizeof(run), "%s/a?b#c%%20d", w->p.run);
+	assert_int_equal(journal_place_make(&place, root, run, &w->err), 0);
 	assert_int_equal(journal_open(&j, &place, &key, JOURNAL_CREATE, &w->err), 0);
 	journal_close(j);
 	(void)snprintf(file, sizeof(file), "%s/live/%s/%s/c1.db", root, key.daemon, key.ns);

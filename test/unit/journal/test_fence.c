@@ -3,7 +3,6 @@
  * Several processes and one task: who owns it, who is fenced off, who may look. Each
  * process is a fork that opens for itself (J4) and is told what to do over a pipe.
  */
-#include "journal/base/file.h"
 #include "journal/journal.h"
 #include "test/lib/journal_place.h"
 
@@ -408,13 +407,13 @@ static void a_reader_that_is_last_changes_no_file(void **state)
 	end(w);
 	test_live_path(&w->p, "c1", "", path);
 	test_live_path(&w->p, "c1", "-wal", wal);
-	assert_int_equal(file_read(path, 1 << 20, &before, &n, &w->err), 0);
-	assert_int_equal(file_read(wal, 1 << 20, &wal_before, &wn, &w->err), 0);
+	before = test_read(path, &n);
+	wal_before = test_read(wal, &wn);
 	j = test_open(&w->p, "c1", JOURNAL_READ);
 	assert_int_equal(notes(w, j), 1);
 	journal_close(j);
-	assert_int_equal(file_read(path, 1 << 20, &after, &m, &w->err), 0);
-	assert_int_equal(file_read(wal, 1 << 20, &wal_after, &wm, &w->err), 0);
+	after = test_read(path, &m);
+	wal_after = test_read(wal, &wm);
 	assert_true(n == m && !memcmp(before, after, n));
 	assert_true(wn == wm && !memcmp(wal_before, wal_after, wn));
 	free(before);
