@@ -35,8 +35,7 @@ int done_read(struct done *d, const struct journal_place *place, struct err *err
 void done_clear(struct done *d);
 
 /* Remove what dead processes left in done/, torn/ and <run> under no task's name: see
- * drafts.c. < 0: what walk() says. What can't be removed stays until the
- * next time. */
+ * drafts.c. < 0: what walk() says. What can't be removed stays until the next time. */
 int drafts_prune(const struct journal_place *place, struct err *err);
 
 #endif

@@ -161,8 +161,9 @@ int file_mkdirs(const char *path, mode_t mode, struct err *err)
 
 	if (mkdir(path, mode) == 0 || errno == EEXIST)
 		return 0;
-	if (errno != ENOENT) /* ENAMETOOLONG: it is PATH_MAX bytes or more */
+	if (errno != ENOENT)
 		return err_set(err, errno, "make folder %s", path);
+	/* No ENAMETOOLONG: so it is shorter than PATH_MAX. */
 	memcpy(part, path, n + 1);
 	while ((at = strchr(at + 1, '/'))) {
 		*at = '\0';

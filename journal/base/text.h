@@ -11,9 +11,8 @@
 #include <stdint.h>
 
 /*
- * The whole of @s is one decimal number between @min and @max: digits,
- * after an optional '-'; no blanks, no '+', no other base. *ret is set
- * only on success.
+ * The whole of @s is one decimal number between @min and @max: digits, after an
+ * optional '-'; no blanks, no '+', no other base. *ret is set only on success.
  *
  * Return: 0; -EINVAL not such a number (or NULL); -ERANGE out of range.
  */
