@@ -110,6 +110,9 @@ static void folders_are_made_with_all_above(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(S_ISDIR(st.st_mode));
 	assert_int_equal(st.st_mode & 07777, 0710);
+	snprintf(path, sizeof(path), "%s/with/a/slash/", w->p.top);
+	assert_int_equal(file_mkdirs(path, 0700, &w->err), 0);
+	assert_int_equal(access(path, X_OK), 0);
 	snprintf(path, sizeof(path), "%s/x/y/file", w->p.top);
 	assert_int_equal(file_mkparents(path, 0700, &w->err), 0);
 	assert_int_equal(file_replace(path, "x", 1, 0600, &w->err), 0);
