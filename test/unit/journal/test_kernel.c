@@ -26,6 +26,7 @@
 static struct {
 	char flushed[4096];  /* their names, a space after each             */
 	char replace[PATH_MAX]; /* once opened, its owner finishes; "": none */
+	bool anew;              /* and another makes it                      */
 	bool no_room;           /* in done/: for new files                   */
 	const char *pinned;     /* what ends so is not moved to done/; NULL: all is */
 } caught;
@@ -68,6 +69,8 @@ int open(const char *path, int flags, ...)
 	if (fd >= 0 && strcmp(path, caught.replace) == 0) {
 		caught.replace[0] = '\0';
 		unlink(path);
+		if (caught.anew)
+			close((int)syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 	}
 	return fd;
 }
@@ -172,20 +175,33 @@ static void a_durable_intent_in_a_transaction_is_flushed_with_it(void **state)
 }
 
 /* Who holds only a name that is gone holds nothing: the next one would have it, too. */
-static void a_lock_file_that_went_away_is_not_taken(void **state)
+static void what_the_name_names_is_taken(struct world *w)
 {
-	struct world *w = *state;
+	struct task_key key = test_key("c1");
 	struct journal *j = test_open(&w->p, "c1", JOURNAL_CREATE);
 	char lock[PATH_MAX];
+	pid_t who = 0;
 
 	journal_close(j);
-	snprintf(lock, sizeof(lock), "%s/lock/%s/default/c1", w->p.run, test_key("c1").daemon);
+	snprintf(lock, sizeof(lock), "%s/lock/%s/default/c1", w->p.run, key.daemon);
 	assert_int_equal(access(lock, F_OK), 0);
 	snprintf(caught.replace, sizeof(caught.replace), "%s", lock);
 	j = test_open(&w->p, "c1", JOURNAL_OWN);
 	assert_string_equal(caught.replace, "");
-	assert_int_equal(access(lock, F_OK), 0);
+	assert_int_equal(journal_owner(&w->p.place, &key, &who, &w->err), 0);
+	assert_int_equal(who, getpid());
 	journal_close(j);
+}
+
+static void a_lock_file_that_went_away_is_not_taken(void **state)
+{
+	what_the_name_names_is_taken(*state);
+}
+
+static void a_lock_file_that_another_took_the_place_of_is_not_taken(void **state)
+{
+	caught.anew = true;
+	what_the_name_names_is_taken(*state);
 }
 
 static struct journal *rescued(struct world *w)
@@ -296,6 +312,7 @@ int main(void)
 		T(a_durable_intent_is_flushed_with_all_that_leads_to_it),
 		T(a_durable_intent_in_a_transaction_is_flushed_with_it),
 		T(a_lock_file_that_went_away_is_not_taken),
+		T(a_lock_file_that_another_took_the_place_of_is_not_taken),
 		T(a_rescued_task_without_room_for_its_copy_leaves_its_original),
 		T(a_rescued_task_ends_without_a_history),
 		T(an_original_without_a_wal_is_history_too),

@@ -25,9 +25,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* While this is not 0, the kernel does not tell who has a lock. A caught call has no argument
- * to keep it in. */
-static int untold;
+struct world {
+	struct test_place p;
+	struct task_key key;
+	struct err err;
+	char lock[PATH_MAX];
+	pid_t owner;
+};
+
+static void owner_dies(struct world *w)
+{
+	if (w->owner <= 0)
+		return;
+	kill(w->owner, SIGKILL);
+	assert_int_equal(waitpid(w->owner, NULL, 0), w->owner);
+	w->owner = 0;
+}
+
+/* A caught call has no argument to keep this in. */
+static struct {
+	int untold;         /* not 0: the kernel does not tell who has a lock */
+	struct world *ends; /* its owner dies just before the kernel tells    */
+} caught;
 
 int fcntl(int fd, int command, ...)
 {
@@ -37,20 +56,14 @@ int fcntl(int fd, int command, ...)
 	va_start(ap, command);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	if (command == F_GETLK && untold) {
-		errno = untold;
+	if (command == F_GETLK && caught.ends)
+		owner_dies(caught.ends);
+	if (command == F_GETLK && caught.untold) {
+		errno = caught.untold;
 		return -1;
 	}
 	return (int)syscall(SYS_fcntl, fd, command, arg);
 }
-
-struct world {
-	struct test_place p;
-	struct task_key key;
-	struct err err;
-	char lock[PATH_MAX];
-	pid_t owner;
-};
 
 static int setup(void **state)
 {
@@ -64,20 +77,11 @@ static int setup(void **state)
 	return 0;
 }
 
-static void owner_dies(struct world *w)
-{
-	if (w->owner <= 0)
-		return;
-	kill(w->owner, SIGKILL);
-	assert_int_equal(waitpid(w->owner, NULL, 0), w->owner);
-	w->owner = 0;
-}
-
 static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	untold = 0;
+	memset(&caught, 0, sizeof(caught));
 	owner_dies(w);
 	test_place_remove(&w->p);
 	free(w);
@@ -226,6 +230,21 @@ static void an_own_descriptor_of_the_lock_does_not_make_an_owner(void **state)
 	close(fd);
 }
 
+/* Between the refusal and the question by whom. */
+static void an_owner_who_dies_meanwhile_is_followed(void **state)
+{
+	struct world *w = *state;
+	struct journal *j;
+
+	journal_close(test_open(&w->p, "c1", JOURNAL_CREATE));
+	owner_comes(w);
+	caught.ends = w;
+	j = test_open(&w->p, "c1", JOURNAL_OWN);
+	assert_int_equal(w->owner, 0);
+	assert_int_equal(journal_lease(j), 2);
+	journal_close(j);
+}
+
 /* Refused is what is held, whether or not the kernel tells by whom. */
 static void an_owner_of_whom_the_kernel_tells_nothing_is_one(void **state)
 {
@@ -233,13 +252,13 @@ static void an_owner_of_whom_the_kernel_tells_nothing_is_one(void **state)
 	pid_t who;
 
 	owner_comes(w);
-	untold = EIO;
+	caught.untold = EIO;
 	nobody_sweeps_it(w, w->lock);
 	leave(w, "");
 	nobody_takes_it(w, w->lock);
 	assert_int_equal(journal_owner(&w->p.place, &w->key, &who, &w->err), -EIO);
 	assert_non_null(strstr(w->err.text, w->lock));
-	untold = 0;
+	caught.untold = 0;
 	nobody_takes_it(w, "is owned by process ");
 }
 
@@ -249,12 +268,12 @@ static void an_owner_who_can_not_ask_about_itself_stays_one(void **state)
 	struct journal *again = NULL, *j = test_open(&w->p, "c1", JOURNAL_CREATE);
 	pid_t who;
 
-	untold = EIO;
+	caught.untold = EIO;
 	assert_int_equal(journal_owner(&w->p.place, &w->key, &who, &w->err), -EIO);
 	assert_non_null(strstr(w->err.text, w->lock));
 	assert_int_equal(journal_open(&again, &w->p.place, &w->key, JOURNAL_OWN, &w->err), -EIO);
 	assert_null(again);
-	untold = 0;
+	caught.untold = 0;
 	assert_int_equal(journal_owner(&w->p.place, &w->key, &who, &w->err), 0);
 	assert_int_equal(who, getpid());
 	assert_int_equal(journal_note(j, "still", "mine", &w->err), 0);
@@ -269,6 +288,7 @@ int main(void)
 		T(what_is_left_of_a_task_with_an_owner_stays),
 		T(an_owner_without_a_number_is_one),
 		T(an_own_descriptor_of_the_lock_does_not_make_an_owner),
+		T(an_owner_who_dies_meanwhile_is_followed),
 		T(an_owner_of_whom_the_kernel_tells_nothing_is_one),
 		T(an_owner_who_can_not_ask_about_itself_stays_one),
 	};
