@@ -130,27 +130,38 @@ static const char *plain(json_object *o)
 							 JSON_C_TO_STRING_NOSLASHESCAPE);
 }
 
-static void keep_text(struct doctor *d, const struct step_row *row)
+/* @before and what the row names, to be freed; NULL: no memory. What is no JSON names
+ * nothing: see held(). */
+static char *add_names(const char *before, const struct step_row *row)
 {
-	auto_json json_object *want = json_read(row->want);
-	auto_json json_object *have = json_read(row->have);
-	char *more = NULL;
+	auto_json json_object *want = NULL;
+	auto_json json_object *have = NULL;
+	const char *wanted, *had;
+	char *names;
 
+	if (json_read_row(&want, row->want, "a want", NULL) == -ENOMEM ||
+	    json_read_row(&have, row->have, "a have", NULL) == -ENOMEM)
+		return NULL;
+	wanted = plain(want);
+	had = plain(have);
 	/* A state folder is in the row in two parts. */
-	if (asprintf(&more, "%s%s\n%s\n%s/%s\n", d->rows ? d->rows : "", plain(want),
-		     plain(have), json_text(want, "root", ""), json_text(want, "id", "")) >= 0) {
-		free(d->rows);
-		d->rows = more;
-	}
+	if (!wanted || !had ||
+	    asprintf(&names, "%s%s\n%s\n%s/%s\n", before, wanted, had,
+		     json_text(want, "root", ""), json_text(want, "id", "")) < 0)
+		return NULL;
+	return names;
 }
 
 static int look_step(void *arg, const struct step_row *row, struct err *err)
 {
 	struct doctor *d = arg;
 	const struct step_ops *ops = engine_kind(d->e, row->kind);
+	char *rows = add_names(d->rows ? d->rows : "", row);
 
-	(void)err;
-	keep_text(d, row);
+	if (!rows)
+		return err_set(err, ENOMEM, "read what step %lld holds", (long long)row->seq);
+	free(d->rows);
+	d->rows = rows;
 	if (row->state == ROW_STUCK)
 		find(d, STUCK, &d->task.key, row->seq, "recover", "%s: %s", row->kind, row->error);
 	/* A dead owner's rows are one finding, not a dozen. */
@@ -182,23 +193,47 @@ static int unrecorded(void *arg, const struct task_key *key, const char *what)
 	return 0;
 }
 
+/* What stands under its name besides what @d->rows name. */
+static void look_host(struct doctor *d, const struct task_key *key)
+{
+	struct err err = ERR_INIT;
+
+	if (host_search(d->e, key, unrecorded, d, &err) < 0)
+		find(d, UNSURE, key, 0, "show", "what else the host has under its name can't be told: "
+		     "%s", err.text);
+}
+
+/* 1, 0; < 0: it can't be told, and that was. */
+static int lives(struct doctor *d, const char *what, const struct ident *who)
+{
+	struct node *n = d->n;
+	struct err err = ERR_INIT;
+	int r;
+
+	if (!who->pid || !epoch_same_pids(d->task.epoch, n->epoch(n)))
+		return 0;
+	r = n->alive(n, who, &err);
+	if (r < 0)
+		find(d, UNSURE, &d->task.key, 0, "show", "whether its %s %d lives can't be told: %s",
+		     what, (int)who->pid, err.text);
+	return r;
+}
+
 static void look_owner(struct doctor *d)
 {
 	const struct task_row *t = &d->task;
 	struct node *n = d->n;
-	bool now = epoch_same_pids(t->epoch, n->epoch(n));
-	bool shim = now && t->shim.pid && n->alive(n, &t->shim, NULL) == 1;
-	bool init = now && t->init.pid && n->alive(n, &t->init, NULL) == 1;
+	int shim = lives(d, "shim", &t->shim);
+	int init = lives(d, "init", &t->init);
 	enum life_state s = life_state_of(t->state);
-	bool young = shim && shim_is_young(n, &t->shim);
 
-	if (!d->owner && shim && !young)
+	if (!d->owner && shim == 1 && !shim_is_young(n, &t->shim))
 		find(d, NO_LOCK, &t->key, 0, "recover", "shim %d lives without the task's lock",
 		     (int)t->shim.pid);
-	if (!d->owner && !shim && s != LIFE_GONE)
+	if (!d->owner && shim == 0 && s != LIFE_GONE)
 		find(d, DEAD_OWNER, &t->key, 0, "recover", "%s, its shim %d is dead%s", t->state,
-		     (int)t->shim.pid, init ? ", its init lives" : "");
-	if (t->init.pid && !init && (s == LIFE_CREATED || s == LIFE_RUNNING) && d->owner)
+		     (int)t->shim.pid, init == 1 ? ", its init lives" : "");
+	if (t->init.pid && init == 0 && (s == LIFE_CREATED || s == LIFE_RUNNING) && d->owner)
 		find(d, INIT_GONE, &t->key, 0, "show", "%s, but init %d is gone", t->state,
 		     (int)t->init.pid);
 	if (s == LIFE_STUCK)
@@ -207,14 +242,16 @@ static void look_owner(struct doctor *d)
 		find(d, STALE_SOCKET, &t->key, 0, "show", "nobody answers on %s", t->socket);
 }
 
-static void look_outbox(struct doctor *d)
+static int look_outbox(struct doctor *d, struct err *err)
 {
 	struct event_row event;
+	int r = d->owner ? 0 : journal_untold(d->j, &event, err);
 
-	if (d->owner || journal_untold(d->j, &event, NULL) != 1)
-		return;
+	if (r <= 0)
+		return r;
 	find(d, UNTOLD, &d->task.key, 0, "recover", "%s waits to be told", event.topic);
 	event_row_clear(&event);
+	return 0;
 }
 
 static int look_task(struct doctor *d, struct err *err)
@@ -228,10 +265,11 @@ static int look_task(struct doctor *d, struct err *err)
 	if (r < 0)
 		return r;
 	look_owner(d);
-	look_outbox(d);
-	r = journal_each_run(d->j, OLDEST_FIRST, look_run, d, err);
+	r = look_outbox(d, err);
 	if (r == 0)
-		(void)host_search(d->e, &d->task.key, unrecorded, d, NULL);
+		r = journal_each_run(d->j, OLDEST_FIRST, look_run, d, err);
+	if (r == 0)
+		look_host(d, &d->task.key);
 	return r;
 }
 
@@ -273,7 +311,7 @@ static int look_done(void *arg, const struct task_key *key, const char *file)
 	(void)file;
 	journal_close(j);
 	if (r == -ENOENT)
-		(void)host_search(d->e, key, unrecorded, d, NULL);
+		look_host(d, key);
 	return ++d->history >= HISTORY_MAX;
 }
 

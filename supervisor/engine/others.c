@@ -226,7 +226,13 @@ static int add_found(void *arg, const struct task_key *key, const char *what)
 void work_search_host(struct work *w, char *text, size_t size)
 {
 	struct found f = { .text = text, .size = size };
+	char missed[ERR_TEXT_MAX];
+	struct err err = ERR_INIT;
 
 	*text = '\0';
-	(void)host_search(w->engine, &w->ret->key, add_found, &f, NULL);
+	if (host_search(w->engine, &w->ret->key, add_found, &f, &err) >= 0)
+		return;
+	(void)snprintf(missed, sizeof(missed), "what else has its name can't be told: %.900s",
+		       err.text);
+	(void)add_found(&f, &w->ret->key, missed);
 }

@@ -18,6 +18,8 @@ struct search {
 	int (*each)(void *arg, const struct task_key *key, const char *what);
 	void *arg;
 	int n, stop;
+	int failed; /* 0, or of the first look that failed, as *err is */
+	struct err *err;
 };
 
 static void tell(struct search *s, const char *what, const char *path)
@@ -43,49 +45,37 @@ static bool names_task(const char *path, const struct task_key *key)
 	return at && (at[len] == '/' || at[len] == '\0');
 }
 
-static int search_mounts(struct search *s, struct err *err)
+static void search_mounts(struct search *s, const struct mount_list *list)
 {
-	struct node *n = s->e->node;
-	struct mount_list list = { 0 };
-	int r = n->mounts(n, &list, err);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < list.n; i++)
-		if (names_task(list.at[i].target, s->key))
-			tell(s, "mount", list.at[i].target);
-	mount_list_clear(&list);
-	return 0;
+	for (size_t i = 0; i < list->n; i++)
+		if (names_task(list->at[i].target, s->key))
+			tell(s, "mount", list->at[i].target);
 }
 
 static void look_at(struct search *s, const char *what, const char *path)
 {
 	struct node *n = s->e->node;
 	struct path_ident ident;
+	int r = n->path(n, path, &ident, s->failed ? NULL : s->err);
 
-	if (n->path(n, path, &ident, NULL) == 1)
+	if (r == 1)
 		tell(s, what, path);
+	else if (r < 0 && !s->failed)
+		s->failed = r;
 }
 
 /* Every hierarchy that is mounted; containerd's own default path is /<ns>/<id>. */
-static int search_cgroups(struct search *s, struct err *err)
+static void search_cgroups(struct search *s, const struct mount_list *list)
 {
-	struct node *n = s->e->node;
-	struct mount_list list = { 0 };
 	char path[PATH_MAX];
-	int r = n->mounts(n, &list, err);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < list.n; i++) {
-		if (strncmp(list.at[i].type, "cgroup", strlen("cgroup")) != 0)
+	for (size_t i = 0; i < list->n; i++) {
+		if (strncmp(list->at[i].type, "cgroup", strlen("cgroup")) != 0)
 			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s/%s", list.at[i].target, s->key->ns,
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", list->at[i].target, s->key->ns,
 			       s->key->id);
 		look_at(s, "cgroup", path);
 	}
-	mount_list_clear(&list);
-	return 0;
 }
 
 static void search_states(struct search *s)
@@ -105,12 +95,15 @@ int host_search(struct engine *e, const struct task_key *key,
 		int (*each)(void *arg, const struct task_key *key, const char *what), void *arg,
 		struct err *err)
 {
-	struct search s = { .e = e, .key = key, .each = each, .arg = arg };
-	int r = search_mounts(&s, err);
+	struct search s = { .e = e, .key = key, .each = each, .arg = arg, .err = err };
+	struct mount_list list = { 0 };
+	int r = e->node->mounts(e->node, &list, err);
 
-	if (r == 0)
-		r = search_cgroups(&s, err);
-	if (r == 0)
-		search_states(&s);
-	return r < 0 ? r : s.n;
+	if (r < 0)
+		return r;
+	search_mounts(&s, &list);
+	search_cgroups(&s, &list);
+	search_states(&s);
+	mount_list_clear(&list);
+	return s.failed ? s.failed : s.n;
 }

@@ -17,7 +17,8 @@
 extern const char *const host_state_roots[];
 
 /* each() gets a sentence part, "mount /run/.../rootfs (overlay)"; nonzero stops.
- * Return: how many were found, or < 0. */
+ * Return: how many were found; < 0: some of it can't be looked at, the first *err says;
+ * what was found elsewhere was told all the same. */
 int host_search(struct engine *e, const struct task_key *key,
 		int (*each)(void *arg, const struct task_key *key, const char *what), void *arg,
 		struct err *err);

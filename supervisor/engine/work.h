@@ -54,7 +54,7 @@ bool work_all_forgotten(struct work *w);
 /* RECOVER_DELETE of a task without a live file: its exit, from the history. -ENOENT. */
 int work_history(struct work *w, struct err *err);
 
-/* What the host has under this task's name, as text. */
+/* What the host has under this task's name, as text; of what can't be looked at, why. */
 void work_search_host(struct work *w, char *text, size_t size);
 
 /* Rows for a file that says nothing (no epoch): of what is proved to be this task's

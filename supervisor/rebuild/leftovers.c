@@ -28,6 +28,7 @@ struct hunt {
 	struct proc_info *procs;
 	size_t n_procs;
 	char *ours; /* "/ns/id\n" of every task of our journals */
+	struct err *err; /* of that list */
 };
 
 __attribute__((format(printf, 5, 6)))
@@ -74,7 +75,7 @@ static int keep_key(void *arg, const struct task_key *key, const char *file)
 
 	(void)file;
 	if (asprintf(&more, "%s/%s/%s\n", h->ours ? h->ours : "", key->ns, key->id) < 0)
-		return -ENOMEM;
+		return err_set(h->err, ENOMEM, "list the tasks");
 	free(h->ours);
 	h->ours = more;
 	return 0;
@@ -85,8 +86,7 @@ static bool is_ours(const struct hunt *h, const char *path)
 {
 	for (const char *at = h->ours; at && *at; at = strchr(at, '\n') + 1) {
 		size_t len = strcspn(at, "\n");
-		auto_free char *key = strndup(at, len);
-		const char *in = key ? strstr(path, key) : NULL;
+		const char *in = memmem(path, strlen(path), at, len);
 
 		if (in && (in[len] == '/' || in[len] == '\0'))
 			return true;
@@ -379,7 +379,7 @@ int leftovers(struct engine *e, const struct journal_place *place,
 	      void (*each)(void *arg, const struct leftover_found *found), void *arg,
 	      struct err *err)
 {
-	struct hunt h = { .e = e, .n = e->node, .each = each, .arg = arg };
+	struct hunt h = { .e = e, .n = e->node, .each = each, .arg = arg, .err = err };
 	int rc = journal_list(place, JOURNAL_LIVE, keep_key, &h, err);
 
 	if (rc == 0)

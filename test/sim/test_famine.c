@@ -13,7 +13,7 @@
 #include "supervisor/engine/execs.h"
 #include "supervisor/engine/plan.h"
 #include "supervisor/oci/runtime.h"
-#include "test/lib/engine_bench.h"
+#include "test/lib/doctor_bench.h"
 #include "test/lib/hungry.h"
 #include "test/lib/journal_place.h"
 #include "test/lib/sim_call.h"
@@ -254,6 +254,50 @@ static void the_end_of_an_exec_that_lacks_something_is_not_noted(void **state)
 	sim_free(sim);
 }
 
+/* ---- the doctor ------------------------------------------------------------------------------ */
+
+/* What the task holds is in its rows: all that there can be told is what can't be. */
+static bool true_of_it(const char *told)
+{
+	for (; *told; told = strchr(told, '\n') + 1)
+		if (strncmp(told, "UR005", 5) != 0 && strncmp(told, "UR013", 5) != 0)
+			return false;
+	return true;
+}
+
+static bool looks(struct bench *b, const struct lack *lack, int n)
+{
+	struct engine e = { .node = &b->node.node, .kinds = doctor_kinds };
+	struct doctor_told told = { "" };
+	struct err err = ERR_INIT;
+	bool starved;
+	int found;
+
+	hungry_begin(b->sim, lack, n);
+	found = doctor(&e, &b->place, doctor_tell, &told, &err);
+	starved = hungry_end();
+	if ((!starved && found) || (found < 0) != (err.code != 0) || !true_of_it(told.text))
+		fail_msg("%s, FAMINE_AT=%d: %d %s%s", lack->name ? lack->name : "no memory", n,
+			 found, err.text, told.text);
+	return starved;
+}
+
+static void a_doctor_that_lacks_something_does_not_say_what_is_not(void **state)
+{
+	static const struct lack lacks[] = {
+		{ .name = NULL }, { "an I/O error", SQLITE_IOERR_READ, false },
+		{ "no memory for SQLite", SQLITE_NOMEM, false },
+	};
+	struct bench *b = *state;
+
+	assert_int_equal(bench_happens(b, EV_CREATE, "{\"create\":[{\"path\":\"/run/runc/t1\"},"
+				       "{\"path\":\"/x/default/t1/monRootfs\"}]}", NULL), RUN_DONE);
+	sim_mount_new(b->sim, "tmpfs", "none", "/x/default/t1/monRootfs");
+	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
+		for (int n = 1; looks(b, &lacks[i], n); n++)
+			continue;
+}
+
 /* ---- a task's events, one after another ---------------------------------------------------- */
 
 #define REQUEST                                                                                \
@@ -440,6 +484,8 @@ int main(void)
 		EVENTS(memory),
 		EVENTS(its_journal),
 		cmocka_unit_test(a_plan_that_lacks_memory_is_none),
+		cmocka_unit_test_setup_teardown(
+			a_doctor_that_lacks_something_does_not_say_what_is_not, bench_open, bench_close),
 		cmocka_unit_test_setup_teardown(the_end_of_an_exec_that_lacks_something_is_not_noted,
 						test_world_make, test_world_end),
 	};

@@ -298,6 +298,59 @@ static void the_event_that_a_dead_task_has_not_told_is_named(void **state)
 		  "UR014 default/t1 /tasks/exit waits to be told -> uruncctl recover default/t1\n");
 }
 
+/* The bench's machine, but for one folder. */
+static int denied_below_runc(struct node *n, const char *path, struct path_ident *ret,
+			     struct err *err)
+{
+	struct sim_node plain;
+
+	if (strncmp(path, "/run/runc/", strlen("/run/runc/")) == 0)
+		return err_set(err, EACCES, "%s", path);
+	sim_node_init(&plain, ((struct sim_node *)n)->sim);
+	return plain.node.path(n, path, ret, err);
+}
+
+static void what_can_not_be_looked_at_is_not_called_clean(void **state)
+{
+	static const char told[] = "UR005 default/t1 what else the host has under its name can't be "
+		"told: /run/runc/default/t1: Permission denied -> uruncctl show default/t1\n";
+	struct bench *b = *state;
+
+	b->node.node.path = denied_below_runc;
+	doctor_expect(b, told);
+	assert_int_equal(journal_finish(&b->j, NULL), 0);
+	doctor_expect(b, told);
+}
+
+static int no_proc(struct node *n, const struct ident *who, struct err *err)
+{
+	(void)n;
+	return err_set(err, EACCES, "/proc/%d", (int)who->pid);
+}
+
+static void who_may_live_is_not_called_gone(void **state)
+{
+	static const char told[] = "UR005 default/t1 whether its shim 4000 lives can't be told: "
+		"/proc/4000: Permission denied -> uruncctl show default/t1\n"
+		"UR005 default/t1 whether its init 4001 lives can't be told: "
+		"/proc/4001: Permission denied -> uruncctl show default/t1\n";
+	struct ident shim = { .pid = 4000, .start = 7 }, init = { .pid = 4001, .start = 7 };
+	struct bench *b = *state;
+
+	assert_int_equal(bench_happens(b, EV_CREATE, ONE, NULL), RUN_DONE);
+	assert_int_equal(journal_set_shim(b->j, &shim, NULL), 0);
+	assert_int_equal(journal_set_init(b->j, &init, NULL), 0);
+	b->node.node.alive = no_proc;
+	doctor_expect(b, told);
+	let_go(b);
+	doctor_expect(b, told);
+	/* Of an earlier boot nobody lives. */
+	assert_int_equal(journal_open(&b->j, &b->place, &b->key, JOURNAL_OWN, NULL), 0);
+	assert_int_equal(journal_set_text(b->j, TASK_EPOCH, "another boot", NULL), 0);
+	let_go(b);
+	doctor_expect(b, "UR001 default/t1 created, its shim 4000 is dead -> uruncctl recover default/t1\n");
+}
+
 static int no_mounts(struct node *n, struct mount_list *ret, struct err *err)
 {
 	(void)n;
@@ -341,6 +394,8 @@ int main(void)
 		T(a_task_that_ends_meanwhile_is_no_finding),
 		T(what_urunc_left_is_safe_to_remove_or_to_be_looked_at),
 		T(the_event_that_a_dead_task_has_not_told_is_named),
+		T(what_can_not_be_looked_at_is_not_called_clean),
+		T(who_may_live_is_not_called_gone),
 		T(a_host_that_cannot_be_read_is_an_error_not_a_clean_bill),
 	};
 

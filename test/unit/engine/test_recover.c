@@ -314,6 +314,30 @@ static void what_only_has_the_name_is_told_and_left(void **state)
 	assert_int_equal(p->sim->mounts[SIM_MOUNTS - 1].id, 0);
 }
 
+static int denied_below_runc(struct node *n, const char *path, struct path_ident *ret,
+			     struct err *err)
+{
+	struct pod *p = (struct pod *)n;
+
+	return strncmp(path, "/run/runc/", strlen("/run/runc/")) == 0
+		       ? err_set(err, EACCES, "%s", path)
+		       : p->b->node.node.path(n, path, ret, err);
+}
+
+static void what_can_not_be_looked_at_is_told(void **state)
+{
+	struct pod *p = *state;
+
+	p->engine.kinds = NULL;
+	p->engine.make = NULL;
+	pod_dead(p, "a");
+	torn(p, "a");
+	p->node.node.path = denied_below_runc;
+	pod_recovers(p, "a", 0, 0, RECOVER_LEFT);
+	pod_says(p->report.left, "what else has its name can't be told: /run/runc/");
+	pod_says(p->report.left, "Permission denied");
+}
+
 static void no_task_is_no_task_for_a_dry_run(void **state)
 {
 	struct pod *p = *state;
@@ -430,6 +454,7 @@ int main(void)
 		T(what_a_newer_version_writes_meanwhile_is_left_alone),
 		T(events_that_cannot_be_closed_keep_the_file),
 		T(what_only_has_the_name_is_told_and_left),
+		T(what_can_not_be_looked_at_is_told),
 		T(no_task_is_no_task_for_a_dry_run),
 		T(the_history_tells_the_exit_of_the_very_task),
 		T(no_older_life_answers_for_one_that_cannot_be_read),

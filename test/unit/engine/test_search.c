@@ -56,20 +56,44 @@ static void who_has_heard_enough_is_told_no_more(void **state)
 	assert_string_equal(t.last, "mount /run/c/default/t1/rootfs");
 }
 
-/* Mounts are asked for twice: once for themselves, once for where cgroups are. */
 static void a_host_that_does_not_answer_is_no_empty_one(void **state)
 {
 	struct bench *b = *state;
+	int before = b->sim->calls, asked;
 
-	for (int at = 1; at <= 2; at++) {
+	have_three(b);
+	assert_int_equal(host_search(&b->engine, &b->key, tell, &(struct told){ 0 }, NULL), 3);
+	asked = b->sim->calls - before;
+	for (int at = 1; at <= asked; at++) {
 		struct told t = { 0 };
 		struct err err = ERR_INIT;
 
 		b->sim->fail_at = b->sim->calls + at;
 		b->sim->fail_code = EIO;
 		assert_int_equal(host_search(&b->engine, &b->key, tell, &t, &err), -EIO);
-		assert_int_equal(t.n, 0);
+		assert_int_equal(err.code, EIO);
+		assert_true(at == 1 ? t.n == 0 : t.n >= 2);
 	}
+}
+
+static int no_path(struct node *n, const char *path, struct path_ident *ret, struct err *err)
+{
+	(void)n;
+	(void)ret;
+	return err_set(err, EACCES, "%s", path);
+}
+
+static void of_many_paths_that_do_not_answer_the_first_is_named(void **state)
+{
+	struct bench *b = *state;
+	struct err err = ERR_INIT;
+	struct told t = { 0 };
+
+	have_three(b);
+	b->node.node.path = no_path;
+	assert_int_equal(host_search(&b->engine, &b->key, tell, &t, &err), -EACCES);
+	assert_string_equal(err.text, "/sys/fs/cgroup/default/t1: Permission denied");
+	assert_string_equal(t.last, "mount /run/c/default/t1/rootfs");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_open, bench_close)
@@ -80,6 +104,7 @@ int main(void)
 		TEST(all_that_has_the_name_is_told),
 		TEST(who_has_heard_enough_is_told_no_more),
 		TEST(a_host_that_does_not_answer_is_no_empty_one),
+		TEST(of_many_paths_that_do_not_answer_the_first_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
