@@ -50,6 +50,7 @@
 #include "supervisor/life/life.h"
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PLAN_STEPS_MAX 160 /* steps of one plan; containerd's own limit of layers is 127 */
@@ -73,5 +74,36 @@ void plan_clear(struct plan_list *list);
  */
 int plan_make(struct plan_list *ret, enum plan plan, const struct task_row *task,
 	      json_object *request, json_object *args, struct err *err);
+
+/* ---- parts of plans, for plan.c and plan_create.c alone -------------------------------
+ * A want is not checked for memory while it is made: plan_add() says if it is not whole. */
+
+/* Add a step; @want is consumed. -ENOMEM: it is not whole; -E2BIG. */
+int plan_add(struct plan_list *list, const char *kind, json_object *want, struct err *err);
+/* The hooks of that time, if there are any: a step. */
+int plan_add_hooks(struct plan_list *list, const struct task_row *task, json_object *request,
+		   const char *when, struct err *err);
+
+/* Lent; NULL: there is none, or no @o. */
+json_object *plan_member(json_object *o, const char *name);
+/* Copy a member as it is, if it is there. */
+void plan_copy(json_object *to, json_object *from, const char *name, const char *as);
+
+/* What every call of the runtime needs: see supervisor/oci/cli.h. The caller puts it, as
+ * the next two. */
+json_object *plan_call(const struct task_row *task, json_object *request);
+/* What makes init: the runtime, now or from a checkpoint; our own launcher. */
+json_object *plan_init_want(const struct task_row *task, json_object *request);
+json_object *plan_launch_want(const struct task_row *task, json_object *request);
+
+/* Is it made from a checkpoint? Then start makes its init. */
+bool plan_restored(json_object *request);
+/* What the runtime can't do, and would say less well: -ENOTSUP; 0. */
+int plan_lacks(const struct task_row *task, const char *command, struct err *err);
+
+/* ---- plan_create.c ------------------------------------------------------------------ */
+
+int plan_create(struct plan_list *list, const struct task_row *task, json_object *request,
+		struct err *err);
 
 #endif
