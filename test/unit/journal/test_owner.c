@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,6 +109,7 @@ static void owner_comes(struct world *w)
 	w->owner = fork();
 	assert_true(w->owner >= 0);
 	if (w->owner == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (fcntl(fd, F_SETLK, &l) < 0 || write(locked[1], &byte, 1) != 1)
 			_exit(1);
 		for (;;)
