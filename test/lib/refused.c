@@ -339,6 +339,8 @@ void refused_each(void **state)
 	const struct errand *e = *state;
 
 	each_call(e, OURS, EIO, false);
+	if (e->waits)
+		return;
 	each_call(e, OURS, EIO, true);
 	each_call(e, OURS, EINTR, false);
 	each_call(e, SQLITES, EIO, false);

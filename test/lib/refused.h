@@ -27,6 +27,7 @@ struct errand {
 	void (*before)(struct world *w); /* refused nothing; may be NULL */
 	int (*act)(struct world *w);     /* 0, or < 0 with a sentence; can be done again */
 	bool forgets; /* no file may be left in done/: see finish_rescue() of the journal */
+	bool waits;   /* each time: our calls alone are refused, once */
 };
 
 /* The task that all of it is about. */
@@ -34,7 +35,7 @@ int refused_open_task(struct world *w, struct journal **j, enum journal_open how
 
 /* As a cmocka test, whose state is a struct errand. */
 void refused_each(void **state);
-#define ERRAND(b, f, forgets) { #f, refused_each, NULL, NULL, &(struct errand){ b, f, forgets } }
+#define ERRAND(b, f, forgets) { #f, refused_each, NULL, NULL, &(struct errand){ b, f, forgets, false } }
 
 /* As a cmocka group's setup: before SQLite is in use. */
 int refused_setup(void **state);

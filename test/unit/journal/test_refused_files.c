@@ -127,6 +127,27 @@ static int an_own(struct world *w)
 	return end(w, j, r == 0 ? settle_both(w, j) : r);
 }
 
+/* Its maker died before it owned it: the file is there, and no WAL. */
+static void make_unowned(struct world *w)
+{
+	char path[PATH_MAX];
+
+	journal_close(test_open(&w->p, "c1", JOURNAL_CREATE));
+	test_live_path(&w->p, "c1", "-wal", path);
+	assert_int_equal(unlink(path), 0);
+	test_live_path(&w->p, "c1", "-shm", path);
+	assert_int_equal(unlink(path), 0);
+}
+
+static int a_rescue_of_nothing(struct world *w)
+{
+	struct task_key key = test_key("c1");
+	struct journal *j = NULL;
+	int r = journal_open_rescue(&j, &w->p.place, &key, &w->err);
+
+	return end(w, j, r);
+}
+
 static void spoil(const char *path)
 {
 	char zeros[8192] = "";
@@ -264,6 +285,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		ERRAND(NULL, a_life, false),
 		ERRAND(make, a_rescue, true),
+		ERRAND(make_unowned, a_rescue_of_nothing, true),
 		ERRAND(make_rescued, an_own, true),
 		ERRAND(make_damaged, a_setting_aside, false),
 		ERRAND(leave, a_sweep, false),

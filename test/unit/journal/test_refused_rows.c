@@ -213,8 +213,17 @@ static int a_reading(struct world *w)
 	return r;
 }
 
-/* Of a disk that can't be written. */
-static int a_reading_of_a_copy(struct world *w)
+/* As it was brought here: without the shared memory that reading a WAL needs. */
+static void make_brought(struct world *w)
+{
+	char path[PATH_MAX];
+
+	make_told(w);
+	test_live_path(&w->p, "c1", "-shm", path);
+	assert_int_equal(unlink(path), 0);
+}
+
+static int a_reading_where_nothing_is_written(struct world *w)
 {
 	struct journal *j = NULL;
 	int r;
@@ -228,12 +237,18 @@ static int a_reading_of_a_copy(struct world *w)
 	return r;
 }
 
+static int a_reading_of_a_copy(struct world *w)
+{
+	return a_reading_where_nothing_is_written(w);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		ERRAND(make_empty, a_writing, false),
 		ERRAND(make_told, a_reading, false),
-		ERRAND(make_told, a_reading_of_a_copy, false),
+		ERRAND(make_told, a_reading_where_nothing_is_written, false),
+		ERRAND(make_brought, a_reading_of_a_copy, false),
 	};
 
 	if (argc > 1)
