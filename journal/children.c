@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/base/cleanup.h"
 #include "journal/handle.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +88,7 @@ static int next_child(struct journal *j, bool living_only, int64_t seq, struct c
 		      struct err *err)
 {
 	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_CHILD_NEXT);
+	const struct sql_copy texts[] = { { &ret->what, 4 }, { &ret->epoch, 5 } };
 	int r;
 
 	sqlite3_bind_int64(s, 1, seq);
@@ -100,17 +101,13 @@ static int next_child(struct journal *j, bool living_only, int64_t seq, struct c
 		.step = sqlite3_column_int64(s, 1),
 		.ident = { .pid = (pid_t)sqlite3_column_int64(s, 2),
 			   .start = (uint64_t)sqlite3_column_int64(s, 3) },
-		.what = sql_column_dup(s, 4),
-		.epoch = sql_column_dup(s, 5),
 		.ended = sqlite3_column_int(s, 6) != 0,
 		.status = sqlite3_column_int(s, 7),
 		.since_ms = sqlite3_column_int64(s, 8),
 		.deadline_ms = sqlite3_column_int64(s, 9),
 	};
-	if (ret->what && ret->epoch)
-		return 1;
-	child_row_clear(ret);
-	return err_set(err, ENOMEM, "read a child of %s/%s", j->key.ns, j->key.id);
+	r = sql_words(&j->sql, s, texts, ARRAY_SIZE(texts), err);
+	return r < 0 ? r : 1;
 }
 
 int journal_each_child(struct journal *j, bool living_only,

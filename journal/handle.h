@@ -64,6 +64,11 @@ int64_t journal_now_ms(void);
 int journal_say(struct journal *j, int code, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* The place of column @at's word in @names; -EPROTO: a word that this version doesn't know
+ * (J6). NULLs in @names are no words. */
+int journal_word(struct journal *j, sqlite3_stmt *s, int at, const char *const *names, int n,
+		 struct err *err);
+
 /* -E2BIG if @text is over JOURNAL_TEXT_MAX bytes. NULL fits. */
 int journal_fits(struct journal *j, const char *text, const char *what, struct err *err);
 

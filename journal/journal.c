@@ -100,6 +100,21 @@ int journal_fits(struct journal *j, const char *text, const char *what, struct e
 			   JOURNAL_TEXT_MAX);
 }
 
+int journal_word(struct journal *j, sqlite3_stmt *s, int at, const char *const *names, int n,
+		 struct err *err)
+{
+	const char *word;
+	int r = sql_word(&j->sql, s, at, &word, err);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < n; i++)
+		if (names[i] && strcmp(names[i], word) == 0)
+			return i;
+	return journal_say(j, EPROTO, err, "its journal %s has the word \"%s\", unknown here, in %s",
+			   j->file, word, sqlite3_column_name(s, at));
+}
+
 /* ---- writing ---------------------------------------------------------------- */
 
 /* 0 if the lease is still ours. */
@@ -261,16 +276,16 @@ int journal_check(struct journal *j, struct err *err)
 {
 	sqlite3_stmt *s = NULL;
 	const char *found;
-	int r = 0;
+	int r;
 
 	if (sqlite3_prepare_v2(j->sql.db, "PRAGMA quick_check(1)", -1, &s, NULL) != SQLITE_OK ||
 	    sqlite3_step(s) != SQLITE_ROW) {
 		r = sql_fail(&j->sql, "check", err);
 	} else {
-		found = (const char *)sqlite3_column_text(s, 0);
-		if (!found || strcmp(found, "ok") != 0)
+		r = sql_word(&j->sql, s, 0, &found, err);
+		if (r == 0 && strcmp(found, "ok") != 0)
 			r = journal_say(j, EUCLEAN, err, "its journal %s is damaged: %s", j->file,
-					found ? found : "unreadable");
+					found);
 	}
 	sqlite3_finalize(s);
 	return r;

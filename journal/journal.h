@@ -168,7 +168,8 @@ struct journal *journal_close(struct journal *j);
 /* Drop the owner's handle in a forked child, where all its descriptors are closed
  * already and none was opened since. SQLite keeps a table of the files that it has open
  * in a process and would go on with the parent's at the next open: so this closes the
- * connection, which can't touch the file any more. Not within a transaction. */
+ * connection, which can't touch the file any more. Not within a transaction. NULL is
+ * fine. */
 void journal_forget(struct journal *j);
 
 /* Going idle: give back what can be made again (statements, cached pages). */
@@ -436,7 +437,7 @@ int journal_close_outbox(struct journal *j, struct err *err);
 int journal_note(struct journal *j, const char *what, const char *text, struct err *err);
 struct note_row {
 	int64_t seq, at_ms, lease;
-	const char *what, *text;
+	char *what, *text;
 };
 int journal_each_note(struct journal *j,
 		      int (*visit)(void *arg, const struct note_row *row, struct err *err),

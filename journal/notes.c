@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/base/cleanup.h"
 #include "journal/handle.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -31,6 +31,7 @@ int journal_note(struct journal *j, const char *what, const char *text, struct e
 static int next_note(struct journal *j, int64_t seq, struct note_row *ret, struct err *err)
 {
 	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_NOTE_NEXT);
+	const struct sql_copy texts[] = { { &ret->what, 3 }, { &ret->text, 4 } };
 	int r;
 
 	sqlite3_bind_int64(s, 1, seq);
@@ -40,9 +41,8 @@ static int next_note(struct journal *j, int64_t seq, struct note_row *ret, struc
 	ret->seq = sqlite3_column_int64(s, 0);
 	ret->at_ms = sqlite3_column_int64(s, 1);
 	ret->lease = sqlite3_column_int64(s, 2);
-	ret->what = sql_column_dup(s, 3);
-	ret->text = sql_column_dup(s, 4);
-	return 1;
+	r = sql_words(&j->sql, s, texts, ARRAY_SIZE(texts), err);
+	return r < 0 ? r : 1;
 }
 
 int journal_each_note(struct journal *j,
@@ -53,12 +53,9 @@ int journal_each_note(struct journal *j,
 	int r;
 
 	while ((r = next_note(j, row.seq, &row, err)) == 1) {
-		if (row.what && row.text)
-			r = visit(arg, &row, err);
-		else
-			r = err_set(err, ENOMEM, "read the notes of %s/%s", j->key.ns, j->key.id);
-		free((char *)row.what);
-		free((char *)row.text);
+		r = visit(arg, &row, err);
+		free(row.what);
+		free(row.text);
 		if (r != 0)
 			return r;
 	}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/base/cleanup.h"
 #include "journal/handle.h"
 
 #include <errno.h>
@@ -32,19 +33,23 @@ int journal_tell(struct journal *j, const char *topic, const char *type, const v
 int journal_untold(struct journal *j, struct event_row *ret, struct err *err)
 {
 	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_UNTOLD);
+	const struct sql_copy texts[] = { { &ret->topic, 1 }, { &ret->type, 2 } };
 	int r = sql_step(&j->sql, s, "read the events", err);
 
 	if (r <= 0)
 		return r;
 	*ret = (struct event_row){
 		.seq = sqlite3_column_int64(s, 0),
-		.topic = sql_column_dup(s, 1),
-		.type = sql_column_dup(s, 2),
 		.len = (size_t)sqlite3_column_bytes(s, 3),
 		.at_ns = sqlite3_column_int64(s, 4),
 	};
+	r = sql_typed(&j->sql, s, 3, SQLITE_BLOB, err);
+	if (r == 0)
+		r = sql_words(&j->sql, s, texts, ARRAY_SIZE(texts), err);
+	if (r < 0)
+		return r;
 	ret->data = malloc(ret->len + 1);
-	if (ret->topic && ret->type && ret->data) {
+	if (ret->data) {
 		if (ret->len)
 			memcpy(ret->data, sqlite3_column_blob(s, 3), ret->len);
 		return 1;

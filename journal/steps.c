@@ -47,27 +47,6 @@ void step_row_clear(struct step_row *row)
 	memset(row, 0, sizeof(*row));
 }
 
-/* The place of column @at's word in @names; -1: a word of another version. */
-static int word_of(sqlite3_stmt *s, int at, const char *const *names, int n)
-{
-	const char *word = (const char *)sqlite3_column_text(s, at);
-
-	for (int i = 0; word && i < n; i++)
-		if (names[i] && strcmp(names[i], word) == 0)
-			return i;
-	return -1;
-}
-
-static int say_word(struct journal *j, sqlite3_stmt *s, int at, struct err *err)
-{
-	const char *word = (const char *)sqlite3_column_text(s, at);
-
-	if (!word)
-		return sql_no_word(&j->sql, "read a word", err);
-	return journal_say(j, EPROTO, err, "its journal %s has the word \"%s\", unknown here, in %s",
-			   j->file, word, sqlite3_column_name(s, at));
-}
-
 /* ---- writing ----------------------------------------------------------------- */
 
 static int add_run(struct journal *j, const char *plan, int64_t now_ms, int64_t *ret,
@@ -244,48 +223,44 @@ int journal_settle(struct journal *j, int64_t step, enum row_state to, const cha
 
 static int fill_run(struct journal *j, sqlite3_stmt *s, struct run_row *ret, struct err *err)
 {
-	int outcome = word_of(s, 2, outcome_name, ARRAY_SIZE(outcome_name));
+	const struct sql_copy texts[] = { { &ret->plan, 1 }, { &ret->error, 5 } };
+	int outcome = journal_word(j, s, 2, outcome_name, ARRAY_SIZE(outcome_name), err);
+	int r;
 
 	if (outcome < 0)
-		return say_word(j, s, 2, err);
+		return outcome;
 	*ret = (struct run_row){
 		.seq = sqlite3_column_int64(s, 0),
-		.plan = sql_column_dup(s, 1),
 		.outcome = (enum run_outcome)outcome,
 		.opened_ms = sqlite3_column_int64(s, 3),
 		.closed_ms = sqlite3_column_int64(s, 4),
-		.error = sql_column_dup(s, 5),
 	};
-	if (ret->plan && ret->error)
-		return 1;
-	run_row_clear(ret);
-	return err_set(err, ENOMEM, "read a run of %s/%s", j->key.ns, j->key.id);
+	r = sql_words(&j->sql, s, texts, ARRAY_SIZE(texts), err);
+	return r < 0 ? r : 1;
 }
 
 static int fill_step(struct journal *j, sqlite3_stmt *s, struct step_row *ret, struct err *err)
 {
-	int state = word_of(s, 3, state_name, ROW_N);
+	const struct sql_copy texts[] = {
+		{ &ret->kind, 2 },  { &ret->want, 4 },  { &ret->have, 5 },
+		{ &ret->epoch, 6 }, { &ret->error, 7 },
+	};
+	int state = journal_word(j, s, 3, state_name, ROW_N, err);
+	int r;
 
 	if (state < 0)
-		return say_word(j, s, 3, err);
+		return state;
 	*ret = (struct step_row){
 		.seq = sqlite3_column_int64(s, 0),
 		.run = sqlite3_column_int64(s, 1),
-		.kind = sql_column_dup(s, 2),
 		.state = (enum row_state)state,
-		.want = sql_column_dup(s, 4),
-		.have = sql_column_dup(s, 5),
-		.epoch = sql_column_dup(s, 6),
-		.error = sql_column_dup(s, 7),
 		.lease = sqlite3_column_int64(s, 8),
 		.intent_ms = sqlite3_column_int64(s, 9),
 		.settled_ms = sqlite3_column_int64(s, 10),
 		.undone_ms = sqlite3_column_int64(s, 11),
 	};
-	if (ret->kind && ret->want && ret->have && ret->epoch && ret->error)
-		return 1;
-	step_row_clear(ret);
-	return err_set(err, ENOMEM, "read a step of %s/%s", j->key.ns, j->key.id);
+	r = sql_words(&j->sql, s, texts, ARRAY_SIZE(texts), err);
+	return r < 0 ? r : 1;
 }
 
 /* The row next to @at: 1 and *ret, 0: none. */

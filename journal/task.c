@@ -29,21 +29,6 @@ void task_row_clear(struct task_row *row)
 	memset(row, 0, sizeof(*row));
 }
 
-/* -EPROTO: a word that this version doesn't know (J6). */
-static int read_exit_how(struct journal *j, const unsigned char *word, enum exit_how *ret,
-			 struct err *err)
-{
-	if (!word)
-		return sql_no_word(&j->sql, "read exit_how", err);
-	for (size_t i = 0; i < ARRAY_SIZE(exit_name); i++) {
-		if (strcmp((const char *)word, exit_name[i]) == 0) {
-			*ret = (enum exit_how)i;
-			return 0;
-		}
-	}
-	return journal_say(j, EPROTO, err, "its journal has an unknown exit_how \"%s\"", word);
-}
-
 static void read_numbers(sqlite3_stmt *s, struct task_row *row)
 {
 	row->bundle_dev = (uint64_t)sqlite3_column_int64(s, 8);
@@ -59,30 +44,22 @@ static void read_numbers(sqlite3_stmt *s, struct task_row *row)
 	row->lease = sqlite3_column_int64(s, 24);
 }
 
-static int read_texts(sqlite3_stmt *s, struct task_row *row)
+static int read_texts(struct journal *j, sqlite3_stmt *s, struct task_row *row, struct err *err)
 {
-	struct {
-		char **to;
-		int column;
-	} text[] = {
+	const struct sql_copy texts[] = {
 		{ &row->address, 3 },  { &row->ttrpc_address, 4 }, { &row->state, 5 },
 		{ &row->epoch, 6 },    { &row->bundle, 7 },        { &row->group, 10 },
 		{ &row->socket, 11 },  { &row->runtime, 16 },      { &row->runtime_root, 17 },
 		{ &row->request, 18 }, { &row->error, 25 },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(text); i++) {
-		*text[i].to = sql_column_dup(s, text[i].column);
-		if (!*text[i].to)
-			return -ENOMEM;
-	}
-	return 0;
+	return sql_words(&j->sql, s, texts, ARRAY_SIZE(texts), err);
 }
 
 int journal_task(struct journal *j, struct task_row *ret, struct err *err)
 {
 	auto_stmt sqlite3_stmt *s = sql_get(&j->sql, SQL_TASK);
-	int r = sql_step(&j->sql, s, "read the task", err);
+	int r = sql_step(&j->sql, s, "read the task", err), how;
 
 	if (r < 0)
 		return r;
@@ -91,14 +68,12 @@ int journal_task(struct journal *j, struct task_row *ret, struct err *err)
 				   j->file);
 	memset(ret, 0, sizeof(*ret));
 	ret->key = j->key; /* a file that nobody owned yet has it in its name only */
-	r = read_exit_how(j, sqlite3_column_text(s, 19), &ret->exit_how, err);
-	if (r < 0)
-		return r;
+	how = journal_word(j, s, 19, exit_name, ARRAY_SIZE(exit_name), err);
+	if (how < 0)
+		return how;
+	ret->exit_how = (enum exit_how)how;
 	read_numbers(s, ret);
-	if (read_texts(s, ret) == 0)
-		return 0;
-	task_row_clear(ret);
-	return err_set(err, ENOMEM, "read the task %s/%s", j->key.ns, j->key.id);
+	return read_texts(j, s, ret, err);
 }
 
 int journal_set_text(struct journal *j, enum task_text field, const char *text,

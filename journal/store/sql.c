@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FCNTL_TRIES 5
@@ -35,8 +36,6 @@ static int to_errno(sqlite3 *db)
 {
 	int rc = sqlite3_extended_errcode(db);
 
-	if (rc == SQLITE_IOERR_NOMEM)
-		return ENOMEM;
 	if (rc == SQLITE_IOERR_SHORT_READ)
 		return EUCLEAN;
 	switch (rc & 0xff) {
@@ -110,13 +109,6 @@ static int say_damaged(struct sql *q, const char *why, struct err *err)
 	q->last_errno = EUCLEAN;
 	return err_say(err, EUCLEAN, "journal %s: %s; set it aside with \"uruncctl recover\"",
 		       q->file, why);
-}
-
-int sql_no_word(struct sql *q, const char *what, struct err *err)
-{
-	if (sqlite3_errcode(q->db) == SQLITE_NOMEM)
-		return sql_fail(q, what, err);
-	return say_damaged(q, "a row lacks a word that all have", err);
 }
 
 int64_t sql_size(struct sql *q, int which)
@@ -223,7 +215,7 @@ static void be_patient(void)
 {
 	sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
 
-	if (vfs && vfs->iVersion >= 3)
+	if (vfs) /* no memory for the first call of all: sql_open() finds that, too */
 		(void)vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)patient_fcntl);
 }
 
@@ -325,11 +317,52 @@ void sql_bind_text(sqlite3_stmt *s, int at, const char *text)
 	sqlite3_bind_text(s, at, text ? text : "", -1, SQLITE_STATIC);
 }
 
-char *sql_column_dup(sqlite3_stmt *s, int at)
+int sql_typed(struct sql *q, sqlite3_stmt *s, int at, int type, struct err *err)
 {
-	const unsigned char *text = sqlite3_column_text(s, at);
+	if (sqlite3_column_type(s, at) != type)
+		return say_damaged(q, "a row lacks a word that all have", err);
+	return 0;
+}
 
-	return text ? strdup((const char *)text) : NULL;
+/* The type is asked for first: a text that there was no memory for is NULL from then on. */
+int sql_word(struct sql *q, sqlite3_stmt *s, int at, const char **ret, struct err *err)
+{
+	int r = sql_typed(q, s, at, SQLITE_TEXT, err);
+
+	if (r < 0)
+		return r;
+	*ret = (const char *)sqlite3_column_text(s, at);
+	return *ret ? 0 : sql_fail(q, "read a row", err);
+}
+
+static int copy_word(struct sql *q, sqlite3_stmt *s, const struct sql_copy *c, struct err *err)
+{
+	const char *word;
+	int r = sql_word(q, s, c->at, &word, err);
+
+	if (r < 0)
+		return r;
+	*c->to = strdup(word);
+	if (*c->to)
+		return 0;
+	q->last_errno = ENOMEM;
+	return err_set(err, ENOMEM, "journal %s: read a row", q->file);
+}
+
+int sql_words(struct sql *q, sqlite3_stmt *s, const struct sql_copy *copies, size_t n,
+	      struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++)
+		*copies[i].to = NULL;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = copy_word(q, s, &copies[i], err);
+	for (size_t i = 0; r < 0 && i < n; i++) {
+		free(*copies[i].to);
+		*copies[i].to = NULL;
+	}
+	return r;
 }
 
 void sql_release_(sqlite3_stmt **s)

@@ -107,10 +107,23 @@ int sql_exec(struct sql *q, const char *text, struct err *err);
 
 /* NULL is written as "". The text is lent until the statement is reset. */
 void sql_bind_text(sqlite3_stmt *s, int at, const char *text);
-/* A column as text of the caller's; NULL: no memory. */
-char *sql_column_dup(sqlite3_stmt *s, int at);
-/* A word that each row has is NULL: -ENOMEM for want of memory for it; else -EUCLEAN. */
-int sql_no_word(struct sql *q, const char *what, struct err *err);
+
+/*
+ * A row's column @at has the @type (SQLITE_TEXT) that the table wants there? SQLite asks
+ * for that when it writes, and not when it reads. -EUCLEAN: it has not, or has NULL.
+ */
+int sql_typed(struct sql *q, sqlite3_stmt *s, int at, int type, struct err *err);
+
+/* Its text, lent until @s goes on. -EUCLEAN as above; -ENOMEM. */
+int sql_word(struct sql *q, sqlite3_stmt *s, int at, const char **ret, struct err *err);
+
+/* Such words as copies, the caller's to free. All, or none: then each is NULL. */
+struct sql_copy {
+	char **to;
+	int at;
+};
+int sql_words(struct sql *q, sqlite3_stmt *s, const struct sql_copy *copies, size_t n,
+	      struct err *err);
 
 /* Statements in scope are reset at its end, so that none keeps a transaction open. */
 #define auto_stmt __attribute__((cleanup(sql_release_)))

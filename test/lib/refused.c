@@ -282,6 +282,9 @@ static bool once(const struct errand *e, char *left, size_t max)
 	count = fault.n;
 	if (r < 0 && (count < fault.at || w.err.text[0] == '\0' || w.err.code != -r))
 		fail_msg("%s, REFUSED_AT=%d: %d, %s", names[whose], fault.at, r, w.err.text);
+	/* What is called damaged is set aside. SQLite says busy if it can't ask who else is. */
+	if (whose == MEMORY && r < 0 && r != -ENOMEM && r != -EBUSY)
+		fail_msg("%s, REFUSED_AT=%d: told as %s", names[whose], fault.at, w.err.text);
 	r = e->act(&w);
 	if (r < 0)
 		fail_msg("%s, REFUSED_AT=%d: again: %s", names[whose], fault.at, w.err.text);

@@ -275,7 +275,7 @@ static void what_a_newer_version_writes_meanwhile_is_left_alone(void **state)
 	p->happens = written_by_another;
 	p->at_alive = 1;
 	pod_recovers(p, "a", RECOVER_DELETE, 0, RECOVER_FAILED);
-	pod_says(p->report.why, "unknown exit_how");
+	pod_says(p->report.why, "unknown here, in exit_how");
 	assert_true(pod_live(p, "a") && pod_holds(p, "a"));
 	shim_end(&shim);
 }

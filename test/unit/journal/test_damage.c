@@ -207,7 +207,7 @@ static void a_run_or_an_exit_of_a_newer_version_is_not_guessed(void **state)
 	assert_int_equal(journal_each_run(j, OLDEST_FIRST, any_run, NULL, &w->err), -EPROTO);
 	assert_non_null(strstr(w->err.text, "\"later\", unknown here, in outcome"));
 	assert_int_equal(journal_task(j, &task, &w->err), -EPROTO);
-	assert_non_null(strstr(w->err.text, "an unknown exit_how \"eaten\""));
+	assert_non_null(strstr(w->err.text, "\"eaten\", unknown here, in exit_how"));
 	assert_int_equal(journal_move(j, "made", "creating", "e", &w->err), -EPROTO);
 	journal_close(j);
 }

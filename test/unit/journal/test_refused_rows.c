@@ -13,9 +13,14 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 REFUSED_FLUSHES
+
+/* Notes that don't fit into a page, so that reading them wants memory: one of each length
+ * up to what malloc(3) rounds up to. */
+#define LONG 16
 
 static const struct planned steps[] = { { "mount", "{}" }, { "runtime", "{}" } };
 
@@ -99,7 +104,7 @@ static int read_all(struct world *w, struct journal *j)
 		assert_int_equal(seen.runs, 1);
 		assert_int_equal(seen.steps, 2);
 		assert_int_equal(seen.children, 1);
-		assert_int_equal(seen.notes, 2);
+		assert_int_equal(seen.notes, 1 + LONG);
 		r = journal_check(j, &w->err);
 	}
 	task_row_clear(&task);
@@ -145,13 +150,26 @@ static int write_all(struct world *w, struct journal *j)
 	return r;
 }
 
+static int note_long(struct world *w, struct journal *j)
+{
+	char text[3000 + LONG + 1] = "";
+	int r = 0;
+
+	memset(text, 'x', 3000);
+	for (size_t i = 0; r == 0 && i < LONG; i++) {
+		text[3000 + i] = 'x';
+		r = journal_note(j, "long", text, &w->err);
+	}
+	return r;
+}
+
 static void make_told(struct world *w)
 {
 	struct journal *j = test_open(&w->p, "h1", JOURNAL_CREATE);
 
 	assert_int_equal(journal_finish(&j, &w->err), 0);
 	j = test_open(&w->p, "c1", JOURNAL_CREATE);
-	if (write_all(w, j) < 0 || journal_note(j, "more", "", &w->err) < 0)
+	if (write_all(w, j) < 0 || note_long(w, j) < 0)
 		fail_msg("%s", w->err.text);
 	journal_close(j);
 }
