@@ -226,9 +226,9 @@ int journal_leave(struct journal *j, bool began, int r, struct err *err)
  * would drop its locks. */
 static int sync_file(struct journal *j, int which, struct err *err)
 {
-	sqlite3_file *f = NULL;
+	sqlite3_file *f = sql_file(&j->sql, which);
 
-	if (sqlite3_file_control(j->sql.db, "main", which, &f) != SQLITE_OK || !f->pMethods)
+	if (!f)
 		return journal_say(j, EIO, err, "flush its journal: no file is open");
 	if (f->pMethods->xSync(f, SQLITE_SYNC_NORMAL) != SQLITE_OK) {
 		j->sql.last_errno = EIO;

@@ -12,11 +12,31 @@
 
 #define FCNTL_TRIES 5
 
-/* What the system said inside SQLite's I/O methods; 0 if nothing. */
-static int io_errno(sqlite3 *db)
+/* SQLite answers this itself, for each connection that was opened. */
+sqlite3_file *sql_file(struct sql *q, int which)
 {
-	int e = sqlite3_system_errno(db);
+	sqlite3_file *f = NULL;
 
+	(void)sqlite3_file_control(q->db, "main", which, &f);
+	return f->pMethods ? f : NULL;
+}
+
+/* What the system said inside SQLite's I/O methods; 0 if nothing. The WAL alone keeps why
+ * a commit could not be written to it. */
+static int system_errno(struct sql *q, int rc)
+{
+	sqlite3_file *wal = NULL;
+	int e = 0;
+
+	if (rc == SQLITE_IOERR_WRITE) /* so it was opened */
+		wal = sql_file(q, SQLITE_FCNTL_JOURNAL_POINTER);
+	if (wal)
+		(void)wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &e);
+	return e ? e : sqlite3_system_errno(q->db);
+}
+
+static int io_errno(int e)
+{
 	switch (e) {
 	case EDQUOT:
 		return ENOSPC;
@@ -32,9 +52,9 @@ static int io_errno(sqlite3 *db)
 	}
 }
 
-static int to_errno(sqlite3 *db)
+static int to_errno(struct sql *q)
 {
-	int rc = sqlite3_extended_errcode(db);
+	int rc = sqlite3_extended_errcode(q->db);
 
 	if (rc == SQLITE_IOERR_SHORT_READ)
 		return EUCLEAN;
@@ -50,15 +70,14 @@ static int to_errno(sqlite3 *db)
 		return EROFS;
 	case SQLITE_CANTOPEN:
 	case SQLITE_IOERR:
-		return io_errno(db);
+		return io_errno(system_errno(q, rc));
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_FORMAT:
 	case SQLITE_ERROR: /* our statements are right, so the tables are not */
 	case SQLITE_CONSTRAINT:
+	case SQLITE_TOOBIG: /* what we write is not: see journal_fits() */
 		return EUCLEAN;
-	case SQLITE_TOOBIG:
-		return E2BIG;
 	default:
 		return EIO;
 	}
@@ -66,7 +85,7 @@ static int to_errno(sqlite3 *db)
 
 int sql_fail(struct sql *q, const char *what, struct err *err)
 {
-	int code = q->db ? to_errno(q->db) : ENOMEM;
+	int code = q->db ? to_errno(q) : ENOMEM;
 
 	q->last_errno = code;
 	if (code == EBUSY)
@@ -113,10 +132,10 @@ static int say_damaged(struct sql *q, const char *why, struct err *err)
 
 int64_t sql_size(struct sql *q, int which)
 {
-	sqlite3_file *f = NULL;
+	sqlite3_file *f = sql_file(q, which);
 	sqlite3_int64 size = 0;
 
-	if (sqlite3_file_control(q->db, "main", which, &f) == SQLITE_OK && f && f->pMethods)
+	if (f)
 		(void)f->pMethods->xFileSize(f, &size);
 	return size;
 }

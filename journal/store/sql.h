@@ -77,8 +77,9 @@ int sql_open(struct sql *q, const char *file, enum sql_open how, bool immutable,
 	     struct err *err);
 void sql_close(struct sql *q);
 
-/* Bytes of a file of the connection, SQLITE_FCNTL_FILE_POINTER or _JOURNAL_POINTER (the
- * WAL). 0: it is not open. */
+/* A file of a connection that is open, SQLITE_FCNTL_FILE_POINTER or _JOURNAL_POINTER (the
+ * WAL), and its bytes. NULL, 0: there is none. */
+sqlite3_file *sql_file(struct sql *q, int which);
 int64_t sql_size(struct sql *q, int which);
 
 /* Keep the lock for reading between statements: one that has begun and isn't over does
