@@ -72,11 +72,13 @@ int journal_lock(const struct journal_place *place, const struct task_key *key, 
 		       key->id, (int)who);
 }
 
-/* There is no task after all: take the name of the lock away, too, while we hold it. */
+/* There is no task after all: take the name of the lock away, too, if we hold it. */
 static void unlink_lock(struct journal *j)
 {
 	char path[PATH_MAX];
 
+	if (j->lock < 0)
+		return;
 	place_path(path, &j->place, &j->key, PLACE_LOCK);
 	(void)unlink(path);
 }
@@ -194,10 +196,6 @@ static int create(struct journal *j, const char *live, const char *rescue, struc
 
 static int hold(struct journal *j, const char *live, const char *rescue, struct err *err)
 {
-	if (file_missing(live)) {
-		unlink_lock(j);
-		return say_missing(&j->key, err);
-	}
 	j->rescue = !file_missing(rescue);
 	return hold_file(j, j->rescue ? rescue : live, err);
 }
@@ -235,10 +233,6 @@ static int own_rescue(struct journal *j, const char *live, const char *rescue, s
 {
 	int r = 0;
 
-	if (file_missing(live)) {
-		unlink_lock(j);
-		return say_missing(&j->key, err);
-	}
 	if (file_missing(rescue))
 		r = copy_database(live, rescue, err);
 	j->rescue = true;
@@ -282,13 +276,8 @@ static int keep_torn(struct journal *j, const char *from, char torn[PATH_MAX], s
 static int set_aside(struct journal *j, const char *live, const char *rescue, struct err *err)
 {
 	char torn[PATH_MAX];
-	int r;
+	int r = keep_torn(j, file_missing(rescue) ? live : rescue, torn, err);
 
-	if (file_missing(live)) {
-		unlink_lock(j);
-		return say_missing(&j->key, err);
-	}
-	r = keep_torn(j, file_missing(rescue) ? live : rescue, torn, err);
 	crash_point("journal.torn.kept");
 	if (r == 0)
 		r = remove_database(rescue, err);
@@ -347,8 +336,6 @@ static int look(struct journal *j, const char *live, const char *rescue, struct 
 {
 	int r;
 
-	if (file_missing(live))
-		return say_missing(&j->key, err);
 	j->rescue = !file_missing(rescue);
 	r = set_file(j, j->rescue ? rescue : live, err);
 	return r == 0 ? read_file(j, j->place.run, err) : r;
@@ -374,6 +361,10 @@ static int enter(struct journal **ret, const struct journal_place *place,
 		return err_set(err, ENOMEM, "open the journal of %s/%s", key->ns, key->id);
 	if (way != look)
 		r = journal_lock(place, key, &j->lock, err);
+	if (r == 0 && way != create && file_missing(live)) { /* finished meanwhile */
+		unlink_lock(j);
+		r = say_missing(key, err);
+	}
 	if (r == 0)
 		r = way(j, live, rescue, err);
 	if (r == 0)

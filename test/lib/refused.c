@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Who is refused: the journal's system calls, SQLite's, or whoever wants memory. */
@@ -33,10 +34,88 @@ static struct {
 	sqlite3_mem_methods memory;
 } fault;
 
+static struct {
+	const struct rival *it; /* NULL: none is expected */
+	const struct journal_place *place;
+	int n;
+	pid_t pid;
+	int hold; /* it stays as long as this is open */
+	char byte;
+} rival;
+
+/* ---- rivals ------------------------------------------------------------------------------ */
+
+static void rival_come(void)
+{
+	int in[2], out[2];
+
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	rival.pid = fork();
+	assert_true(rival.pid >= 0);
+	if (rival.pid == 0) {
+		if (dup2(in[0], 0) == 0 && dup2(out[1], 1) == 1)
+			execl("/proc/self/exe", "rival", "rival", rival.it->what, rival.place->root,
+			      rival.place->run, NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	rival.hold = in[1];
+	if (read(out[0], &rival.byte, 1) != 1)
+		fail_msg("rival \"%s\" at %d came to nothing", rival.it->what, rival.it->at);
+	close(out[0]);
+}
+
+static void rival_go(void)
+{
+	int status;
+
+	close(rival.hold);
+	assert_int_equal(waitpid(rival.pid, &status, 0), rival.pid);
+	assert_int_equal(status, 0);
+	rival.pid = 0;
+}
+
+static void rival_turn(void)
+{
+	rival.n++;
+	if (rival.n == rival.it->at)
+		rival_come();
+	if (rival.pid && rival.n == rival.it->at + rival.it->stay)
+		rival_go();
+}
+
+void rival_begin(const struct rival *it, const struct journal_place *place)
+{
+	rival.it = it;
+	rival.place = place;
+	rival.n = 0;
+	rival.byte = '\0';
+}
+
+char rival_end(void)
+{
+	rival.it = NULL;
+	if (rival.pid)
+		rival_go();
+	return rival.byte;
+}
+
+void rival_stay(char byte)
+{
+	assert_int_equal(write(1, &byte, 1), 1);
+	assert_int_equal(read(0, &byte, 1), 0);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------- */
+
 static bool refuse(enum whose whose)
 {
 	void *at[24];
 
+	if (whose == OURS && rival.it)
+		rival_turn();
 	if (fault.whose != whose || ++fault.n < fault.at || (fault.n > fault.at && !fault.sticky))
 		return false;
 	if (getenv("REFUSED_WHERE"))

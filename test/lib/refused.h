@@ -58,4 +58,21 @@ int refused_flush(void);
 /* While the disk with <root> can't be written. NULL: it can. */
 void refused_readonly(const char *root);
 
+/*
+ * Before our @at-th call a rival comes: this very program, in a process of its own, run as
+ * "PROGRAM rival WHAT ROOT RUN". It does what it is for, calls rival_stay(), and ends when
+ * @stay more calls have come, or in rival_end(). Everything is lent.
+ */
+struct rival {
+	const char *what;
+	int at, stay;
+};
+void rival_begin(const struct rival *rival, const struct journal_place *place);
+
+/* Return: the rival's byte; '\0': it did not come, there were fewer calls. */
+char rival_end(void);
+
+/* In the rival: tell @byte, and wait until it may end. */
+void rival_stay(char byte);
+
 #endif
