@@ -169,6 +169,7 @@ sweep: all tools
 	@TEST_TIMEOUT=$${TEST_TIMEOUT:-1500} test/run build/crash/test/unit/journal/test_crash \
 		test/sweep/test_*
 check-v2: all tools $(HOST)
+	-test/peers vm && test/peers guest
 	@TEST_TIMEOUT=10000 test/run test/v2/test_*
 power: all tools
 	test/run test/power/test_*
