@@ -289,32 +289,10 @@ static const char *variable(char *text, size_t size, size_t len)
 	return text;
 }
 
+/* Without a network, as at Create, there is room left for any. */
 static void linux_is_told_no_more_than_it_reads(void **state)
 {
 	static const char *const urunit[] = { "/urunit", NULL };
-	struct guest_in in = with(ROOTFS_NONE, NULL);
-	const char *one[] = { NULL, NULL };
-	auto_free char *fits = NULL, *file = NULL;
-	struct err err = ERR_INIT;
-	char text[4096];
-
-	(void)state;
-	in.args = NULL;
-	in.env = one;
-	one[0] = variable(text, sizeof(text), 1791);
-	assert_int_equal(guest_cmdline(guest_find("linux"), &in, &fits, &err), 0);
-	assert_int_equal(strlen(fits), 1791);
-	one[0] = variable(text, sizeof(text), 1792);
-	refuses("linux", &in, E2BIG, "its kernel command line has 1792 bytes, and Linux reads 2047 of "
-		"them, 256 kept for its network: give it fewer or shorter arguments and variables, or "
-		"urunit as its init, which has the variables from a file");
-	in.args = urunit;
-	assert_int_equal(guest_cmdline(guest_find("linux"), &in, &file, &err), 0);
-}
-
-/* What Create left room for is enough for every network. */
-static void room_is_left_for_the_longest_network(void **state)
-{
 	static const struct guest_net longest = {
 		.ip = "100.100.100.101", .gateway = "200.200.200.201", .prefix = 32,
 		.ip6 = "fd00:1111:2222:3333:4444:5555:6666:7777", .prefix6 = 128,
@@ -322,7 +300,7 @@ static void room_is_left_for_the_longest_network(void **state)
 	};
 	struct guest_in in = with(ROOTFS_NONE, NULL);
 	const char *one[] = { NULL, NULL };
-	auto_free char *without = NULL, *with_it = NULL;
+	auto_free char *create = NULL, *start = NULL, *file = NULL;
 	struct err err = ERR_INIT;
 	char text[4096];
 
@@ -330,10 +308,18 @@ static void room_is_left_for_the_longest_network(void **state)
 	in.args = NULL;
 	in.env = one;
 	one[0] = variable(text, sizeof(text), 1791);
-	assert_int_equal(guest_cmdline(guest_find("linux"), &in, &without, &err), 0);
+	assert_int_equal(guest_cmdline(guest_find("linux"), &in, &create, &err), 0);
+	assert_int_equal(strlen(create), 1791);
 	in.net = &longest;
-	assert_int_equal(guest_cmdline(guest_find("linux"), &in, &with_it, &err), 0);
-	assert_true(strlen(with_it) > 1791 + 128);
+	assert_int_equal(guest_cmdline(guest_find("linux"), &in, &start, &err), 0);
+	assert_true(strlen(start) > 1791 + 128);
+	in.net = NULL;
+	one[0] = variable(text, sizeof(text), 1792);
+	refuses("linux", &in, E2BIG, "its kernel command line has 1792 bytes, and Linux reads 2047 of "
+		"them, 256 kept for its network: give it fewer or shorter arguments and variables, or "
+		"urunit as its init, which has the variables from a file");
+	in.args = urunit;
+	assert_int_equal(guest_cmdline(guest_find("linux"), &in, &file, &err), 0);
 }
 
 static void every_type_that_a_monitor_runs_is_in_the_table(void **state)
@@ -367,7 +353,6 @@ int main(void)
 		cmocka_unit_test(of_two_families_a_guest_is_told_what_it_can_be),
 		cmocka_unit_test(what_a_command_line_can_not_carry_is_refused),
 		cmocka_unit_test(linux_is_told_no_more_than_it_reads),
-		cmocka_unit_test(room_is_left_for_the_longest_network),
 		cmocka_unit_test(every_type_that_a_monitor_runs_is_in_the_table),
 	};
 
