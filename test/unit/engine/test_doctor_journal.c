@@ -94,6 +94,14 @@ static void a_journal_without_a_table_is_damaged(void **state)
 	expect_unread(b, 2, "UR007", "recover");
 }
 
+static void a_journal_without_events_is_damaged(void **state)
+{
+	struct bench *b = *state;
+
+	tamper(b, "DROP TABLE outbox");
+	expect_unread(b, 2, "UR007", "recover");
+}
+
 static void expect_no_json(struct bench *b, const char *column)
 {
 	struct engine e = { .node = &b->node.node, .kinds = doctor_kinds };
@@ -206,6 +214,7 @@ int main(void)
 		T(a_journal_with_two_tables_on_one_page_is_damaged),
 		T(a_journal_without_the_tasks_row_is_damaged),
 		T(a_journal_without_a_table_is_damaged),
+		T(a_journal_without_events_is_damaged),
 		T(a_want_that_is_no_json_is_unsure_not_held),
 		T(a_have_that_is_no_json_is_unsure_not_held),
 		T(a_journal_below_a_read_only_mount_is_told),

@@ -242,6 +242,38 @@ static void a_name_without_a_folder_is_one_of_this_folder(void **state)
 	assert_int_equal(file_mkdirs(far, 0700, &err), -ENAMETOOLONG);
 }
 
+static void put_file(const char *dir, const char *part, const char *name)
+{
+	struct err err = ERR_INIT;
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/%s/%s", dir, part, name);
+	assert_int_equal(file_mkparents(path, 0700, &err), 0);
+	assert_int_equal(file_replace(path, "x", 1, 0600, &err), 0);
+}
+
+/* There is nothing below it, and nothing can be made there. */
+static void a_file_in_a_folders_place_has_no_task(void **state)
+{
+	struct task_key key = test_key("c1");
+	struct err err = ERR_INIT;
+	struct journal *j = NULL;
+	struct test_place p;
+	pid_t who = 1;
+
+	(void)state;
+	test_place_make(&p, NULL);
+	put_file(p.run, "lock", key.daemon);
+	assert_int_equal(journal_owner(&p.place, &key, &who, &err), 0);
+	assert_int_equal(who, 0);
+	assert_int_equal(journal_open(&j, &p.place, &key, JOURNAL_CREATE, &err), -ENOTDIR);
+	put_file(p.root, "live", key.daemon);
+	assert_int_equal(journal_open(&j, &p.place, &key, JOURNAL_OWN, &err), -ENOENT);
+	assert_int_equal(test_count(&p, JOURNAL_LIVE), 0);
+	assert_null(j);
+	test_place_remove(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +286,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test(a_file_of_the_history_too_long_or_misnamed_is_refused),
 		cmocka_unit_test(a_name_without_a_folder_is_one_of_this_folder),
+		cmocka_unit_test(a_file_in_a_folders_place_has_no_task),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
