@@ -346,12 +346,13 @@ static bool put_unit(struct path *p, const struct cgroup_wish *wish, bool crun)
 static void put_systemd_top(struct path *p, const struct place *in)
 {
 	char folder[PATH_MAX];
+	const char *rest; /* the mount's own folder may have that name, too */
 	size_t len;
 
 	if (is_unified(in->m) || folder_of(in->wish->init, in->m, folder) <= 0)
 		snprintf(folder, sizeof(folder), "%s", in->m->target);
 	len = strlen(folder);
-	if (text_ends(folder, "/init.scope"))
+	if (within(folder, in->m->target, &rest) && text_ends(rest, "/init.scope"))
 		len -= strlen("/init.scope");
 	put(p, "%.*s", (int)len, folder);
 }

@@ -264,6 +264,15 @@ static void test_systemd_counts_from_its_own_cgroup_in_version_1(void **state)
 		       "/sys/fs/cgroup/memory/box/a.slice/runc-c1.scope =\n");
 }
 
+static void test_a_mount_that_has_the_name_of_systemds_own_cgroup_keeps_it(void **state)
+{
+	(void)state;
+	check_forecast("30 20 0:24 / /mnt/init.scope rw - cgroup2 cgroup2 rw\n",
+		       (struct cgroup_wish){ .path = "a.slice:runc:c1", .systemd = true,
+					     .habit = CGROUP_HABIT_RUNC },
+		       "/mnt/init.scope/a.slice\n/mnt/init.scope/a.slice/runc-c1.scope =\n");
+}
+
 static void test_a_path_that_the_runtime_refuses_makes_nothing(void **state)
 {
 	static const char *const bad[] = { "/default/c1", "a:b", "a:b:c:d", "a/b.slice:x:c1",
@@ -314,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_a_systemd_path_becomes_slices_and_a_scope),
 		cmocka_unit_test(test_crun_has_a_folder_below_its_scope),
 		cmocka_unit_test(test_systemd_counts_from_its_own_cgroup_in_version_1),
+		cmocka_unit_test(test_a_mount_that_has_the_name_of_systemds_own_cgroup_keeps_it),
 		cmocka_unit_test(test_a_path_that_the_runtime_refuses_makes_nothing),
 		cmocka_unit_test(test_a_path_that_is_too_long_is_an_error),
 	};
